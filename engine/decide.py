@@ -1,0 +1,212 @@
+"""One decision: facts and an instant go in, an answer with its receipt comes out. Pure."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import getcontext, setcontext
+from typing import Any
+
+from engine import explain
+from engine.errors import EvaluationError, FactsError
+from engine.emit import Emitter, Run
+from engine.facts import FactReader
+from engine.functions import to_date
+from engine.kleene import Unknown, holds_unknown, unknown_parts
+from engine.literals import LiteralFault, literal
+from engine.check import read_by
+from engine.plan import plan
+from engine.policy import Policy
+from engine.readers import reader_of
+from engine.tables import TableIndex
+from engine.types import EXACT, plain
+
+#: Finds the program of another policy at an instant; None where no version is in force.
+Resolver = Callable[[str], "Program | None"]
+
+
+@dataclass(slots=True)
+class Result:
+    """What the rules said, before it is put into words."""
+
+    slots: tuple[Any, ...]
+    rules: tuple[Any, ...]
+    outcome: Any
+    values: tuple[Any, ...]
+    moment: datetime
+    used: tuple[str, ...] = ()
+
+
+class Program:
+    """A checked policy made ready to decide. Thread-safe; nothing of a request stays in it."""
+
+    def __init__(self, policy: Policy, overrides: Mapping[str, Any] | None = None) -> None:
+        self.policy = policy if not overrides else with_parameters(policy, overrides)
+        self.overrides = dict(overrides or {})
+        self.plan = plan(self.policy)
+        self.tables = {name: TableIndex(table) for name, table in self.policy.tables.items()}
+        self.reader = FactReader(self.policy.facts)
+        self.read = reader_of(self.reader)
+        self.words = explain.Words(self.policy, self.plan)
+        self.needs_open = any(self.policy.parameters[name].unset for kind, name in read_by(self.policy) if kind == "parameter")
+        self.fact_index = {name: i for i, name in enumerate(self.policy.facts)}
+        self.value_index = {name: i for i, name in enumerate(self.plan.values)}
+        self.origins = [f for f in self.policy.facts.values() if f.origin is not None]
+        self._known: Run | None = None
+        self._open: Run | None = None
+        self._building = threading.RLock()
+
+    def known(self) -> Run:
+        if self._known is None:
+            with self._building:
+                self._known = self._known or Emitter(self.policy, self.plan, self.tables, known=True).function()
+        return self._known
+
+    def open(self) -> Run:
+        if self._open is None:
+            with self._building:
+                self._open = self._open or Emitter(self.policy, self.plan, self.tables, known=False).function()
+        return self._open
+
+    # -- asking --------------------------------------------------------------------------------------------------------------------
+
+    def check(self, facts: Any, as_of: datetime, resolve: Resolver | None = None, trace: bool = False) -> dict[str, Any]:
+        """The answer to one case. Raises FactsError, EvaluationError."""
+        if getcontext() is not EXACT:
+            setcontext(EXACT)
+        result = self.result(facts, as_of, resolve)
+        answer = self.words.answer(self, result)
+        if trace:
+            answer["trace"] = explain.trace(self, result)
+        return answer
+
+    def compute(self, facts: Any, as_of: datetime, resolve: Resolver | None = None, trace: bool = False) -> dict[str, Any]:
+        """As check, but a machine answers with the events that are open in its state."""
+        if self.policy.machine is None:
+            return self.check(facts, as_of, resolve, trace)
+        if getcontext() is not EXACT:
+            setcontext(EXACT)
+        from engine.machine import open_events
+
+        return open_events(self, facts, as_of, resolve)
+
+    def result(self, facts: Any, as_of: datetime, resolve: Resolver | None = None) -> Result:
+        slots, known, used = self.slots(facts, as_of, resolve)
+        return replace(self.run(slots, known, as_of), used=used)
+
+    def run(self, slots: tuple[Any, ...], known: bool, as_of: datetime) -> Result:
+        """Evaluate typed facts; the quick way where everything is known."""
+        today = to_date(as_of)
+        if known and not self.needs_open:
+            try:
+                rules, outcome, values = self.known()(slots, as_of, today)
+                if type(outcome) is not Unknown:
+                    return Result(slots, rules, outcome, values, as_of)
+            except (EvaluationError, TypeError):
+                pass
+        rules, outcome, values = self.open()(slots, as_of, today)
+        machine = self.policy.machine
+        if machine is not None and outcome in ("allowed", "review"):
+            target = values[self.value_index["next_state"]]
+            if type(target) is Unknown:
+                outcome = target
+        self._fail_if_it_matters(rules, outcome, values)
+        return Result(slots, rules, outcome, values, as_of)
+
+    def _fail_if_it_matters(self, rules: tuple[Any, ...], outcome: Any, values: tuple[Any, ...]) -> None:
+        waiting = [outcome] if type(outcome) is Unknown else []
+        for name in self.policy.outputs:
+            if name in self.value_index:
+                part = unknown_parts(values[self.value_index[name]])
+                if part is not None:
+                    waiting.append(part)
+        for u in waiting:
+            if u.error is not None and not u.paths:
+                raise u.error
+
+    # -- facts, also those that other policies give --------------------------------------------------------------------------------
+
+    def slots(self, facts: Any, as_of: datetime, resolve: Resolver | None) -> tuple[tuple[Any, ...], bool, tuple[str, ...]]:
+        try:
+            slots, known = self.read(facts)
+            if known or not self.origins:
+                return slots, known, ()
+        except FactsError:
+            raise
+        except Exception:  # the generated reader cannot judge: whatever stopped it, the judge says what is wrong
+            pass
+        others = self._others(resolve)
+        also = {name for program in others.values() for name in program.reader.facts}
+        also |= {name for program in others.values() for name in program.also(resolve)}
+        slots = self.reader.slots(facts, also - set(self.reader.facts))
+        used: tuple[str, ...] = ()
+        if self.origins and resolve is not None:
+            from engine.chain import derive
+
+            slots, used = derive(self, slots, facts, as_of, resolve, others)
+        known = not any(type(v) is Unknown or holds_unknown(v) for v in slots)
+        return slots, known, used
+
+    def _others(self, resolve: Resolver | None) -> dict[str, Program]:
+        found = {}
+        for fact in self.origins:
+            assert fact.origin is not None
+            program = resolve(fact.origin.policy) if resolve else None
+            if program is not None:
+                found[fact.origin.policy] = program
+        return found
+
+    def also(self, resolve: Resolver | None) -> set[str]:
+        """The names of facts of all policies that this one uses."""
+        return {n for p in self._others(resolve).values() for n in (*p.reader.facts, *p.also(resolve))}
+
+    def output(self, result: Result, name: str) -> Any:
+        """The typed value of an output, Unknown or with unknown parts where it is not determined."""
+        value = result.values[self.value_index[name]]
+        if name == "next_state" and result.outcome not in ("allowed", "review"):
+            return result.outcome if type(result.outcome) is Unknown else None
+        return value
+
+
+def with_parameters(policy: Policy, overrides: Mapping[str, Any]) -> Policy:
+    """The policy with some parameters changed (a what-if). Raises FactsError that names the parameters that do not fit."""
+    from engine.errors import BadFact, did_you_mean
+
+    parameters, bad = dict(policy.parameters), []
+    for name, raw in overrides.items():
+        old = parameters.get(name)
+        if old is None:
+            bad.append(BadFact(f"parameters.{name}", "unknown parameter", did_you_mean(name, parameters)))
+            continue
+        try:
+            parameters[name] = replace(old, value=literal(str(raw) if not isinstance(raw, (bool, list, dict, int)) else raw, old.type), unset=False)
+        except LiteralFault as fault:
+            bad.append(BadFact(f"parameters.{name}", str(fault)))
+    if bad:
+        raise FactsError(bad)
+    return replace(policy, parameters=parameters)
+
+
+def shown_outputs(program: Program, result: Result) -> dict[str, Any]:
+    """The outputs as JSON data: what is known, null for the rest."""
+    flat = []
+    for name in program.policy.outputs:
+        if name == "open_events":
+            continue
+        value = program.output(result, name)
+        kind = program.words.output_types[name]
+        flat.append((name, plain(known_part(value), kind)))
+    from engine.types import nested
+
+    return nested(flat)
+
+
+def known_part(value: Any) -> Any:
+    """A value with null for its unknown parts."""
+    if type(value) is Unknown:
+        return None
+    if isinstance(value, tuple):
+        return tuple(known_part(v) for v in value)
+    return value

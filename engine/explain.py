@@ -1,0 +1,227 @@
+"""An answer in words: reasons in both languages with the facts that caused them, what is missing, the trace, and the receipt."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from engine import syntax as s
+from engine.kleene import Unknown, unknown_parts
+from engine.model import SourceRef, Texts
+from engine.plan import Plan, Rule
+from engine.policy import Policy
+from engine.types import BOOL, EnumType, ListType, RecordType, SetType, Type, plain
+
+if TYPE_CHECKING:
+    from engine.decide import Program, Result
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_canonical = msgspec.json.Encoder(order="sorted", decimal_format="string")
+_UNKNOWN, _NONE = {"en": "unknown", "zh": "未知"}, {"en": "none", "zh": "无"}
+MAX_SHOWN_ITEMS = 20
+
+
+class Words:
+    """The texts of one policy, prepared once."""
+
+    def __init__(self, policy: Policy, plan: Plan) -> None:
+        self.policy = policy
+        self.plan = plan
+        self.output_types: dict[str, Type] = {n: policy.values[n].type for n in policy.outputs if n in policy.values}
+        if policy.machine is not None:
+            self.output_types["next_state"] = EnumType(policy.machine.states)
+        self.value_types: dict[str, Type] = {n: v.type for n, v in policy.values.items()} | self.output_types
+        self.fact_order = sorted(range(len(policy.facts)), key=list(policy.facts).__getitem__)
+        self.fact_names = [list(policy.facts)[i] for i in self.fact_order]
+        self.value_position = {n: i for i, n in enumerate(plan.values)}
+        told = {r.code: (r.reason, r.remedy, r.source) for r in policy.requirements}
+        if policy.machine is not None:
+            told |= {t.code: (t.reason, t.remedy, t.source) for t in policy.machine.transitions}
+        self.entries = [self._entry(i, r, told) for i, r in enumerate(plan.rules)]
+        self.told_rules = [(i, e) for i, e in enumerate(self.entries) if e is not None]
+        self.shown = [n for n in policy.outputs if n != "open_events"]
+        self.base = {"policy": policy.id, "version": policy.version, "digest": policy.digest}
+
+    def _entry(self, i: int, rule: Rule, told: dict[str, tuple[Texts | None, Texts | None, SourceRef]]) -> _Entry | None:
+        if rule.effect not in ("deny", "review", "warn"):
+            return None
+        reason, remedy, source = told[rule.code]
+        document = source.model_dump(exclude_none=True, exclude_defaults=True)
+        if "document" not in document and self.policy.model.source.document:
+            document = {"document": self.policy.model.source.document, **document}
+        return _Entry(i, rule, reason, remedy, document, facts_read(rule.condition, self.plan, self.policy))
+
+    def answer(self, program: Program, result: Result) -> dict[str, Any]:
+        """The answer, sealed with its receipt."""
+        reasons, warnings = [], []
+        for i, entry in self.told_rules:
+            state = result.rules[i]
+            if state is True or state == 1:
+                (warnings if entry.rule.effect == "warn" else reasons).append(entry.told(program, result, self))
+        outputs, waiting = self.outputs(program, result)
+        outcome = result.outcome
+        if type(outcome) is Unknown:
+            waiting.append(outcome)
+            outcome = "undetermined"
+        missing: list[str] = []
+        unset: list[str] = []
+        if waiting:
+            missing = sorted({path for u in waiting for path in u.paths})
+            unset = sorted({name for u in waiting for name in u.unset})
+        return sealed(program, result.slots, result.moment, result.used, outcome, reasons, warnings, missing, outputs, unset)
+
+    def outputs(self, program: Program, result: Result) -> tuple[dict[str, Any], list[Unknown]]:
+        from engine.decide import known_part
+        from engine.types import nested
+
+        flat, waiting = [], []
+        for name in self.shown:
+            value = program.output(result, name)
+            part = unknown_parts(value)
+            if part is not None:
+                waiting.append(part)
+                value = known_part(value)
+            flat.append((name, plain(value, self.output_types[name])))
+        return nested(flat), waiting
+
+
+class _Entry:
+    """One rule that can stand among the reasons or warnings."""
+
+    def __init__(self, index: int, rule: Rule, reason: Texts | None, remedy: Texts | None, source: dict[str, Any], facts: list[str]) -> None:
+        self.index, self.rule, self.source, self.facts = index, rule, source, facts
+        self.reason = None if reason is None else {"en": reason.en, "zh": reason.zh}
+        self.remedy = None if remedy is None else {"en": remedy.en, "zh": remedy.zh}
+        self.plain = not any("{" in t for texts in (self.reason, self.remedy) if texts for t in texts.values())
+
+    def told(self, program: Program, result: Result, words: Words) -> dict[str, Any]:
+        message, remedy = self.reason, self.remedy
+        if not self.plain:
+            message, remedy = (None if t is None else filled(t, program, result, words) for t in (message, remedy))
+        return {
+            "code": self.rule.code,
+            "effect": self.rule.effect,
+            "message": message,
+            "remedy": remedy,
+            "source": self.source,
+            "facts": {n: v for n in self.facts if (v := _fact_shown(n, program, result)) is not _SKIP},
+        }
+
+
+_SKIP = object()
+
+
+def _fact_shown(name: str, program: Program, result: Result) -> Any:
+    value = result.slots[program.fact_index[name]]
+    fact = program.policy.facts[name]
+    if type(value) is Unknown:
+        return _SKIP
+    if isinstance(fact.type, ListType) and value is not None:
+        return f"{len(value)} item{'s' * (len(value) != 1)}"
+    return plain(value, fact.type)
+
+
+def filled(texts: dict[str, str], program: Program, result: Result, words: Words) -> dict[str, str]:
+    """Both texts with the values in their placeholders."""
+
+    def value(name: str, language: str) -> str:
+        shown: Any
+        if name.startswith("parameters."):
+            parameter = program.policy.parameters[name.removeprefix("parameters.")]
+            raw, kind = (Unknown() if parameter.unset else parameter.value), parameter.type
+        elif name in program.fact_index:
+            raw, kind = result.slots[program.fact_index[name]], program.policy.facts[name].type
+        else:
+            raw, kind = result.values[words.value_position[name]], words.value_types[name]
+        if unknown_parts(raw) is not None:
+            return _UNKNOWN[language]
+        if raw is None:
+            return _NONE[language]
+        if kind == BOOL:
+            return {"en": "yes" if raw else "no", "zh": "是" if raw else "否"}[language]
+        shown = plain(raw, kind)
+        if isinstance(kind, (SetType, ListType)):
+            if isinstance(kind, ListType) and isinstance(kind.item, RecordType):
+                return str(len(raw))
+            items = list(shown)[:MAX_SHOWN_ITEMS]
+            return {"en": ", ".join(map(str, items)), "zh": "、".join(map(str, items))}[language]
+        return str(shown)
+
+    return {language: _PLACEHOLDER.sub(lambda m: value(m[1], language), text) for language, text in texts.items()}
+
+
+def sealed(
+    program: Program, slots: tuple[Any, ...], moment: datetime, used: tuple[str, ...], outcome: str,
+    reasons: list[Any], warnings: list[Any], missing: list[str], outputs: dict[str, Any], unset: list[str],
+) -> dict[str, Any]:  # fmt: skip
+    """Put the answer together and seal it: SHA-256 over the digests of the rules used, the facts, as_of and the answer, as canonical JSON."""
+    words = program.words
+    answer: dict[str, Any] = {
+        **words.base,
+        "as_of": moment.isoformat(),
+        "outcome": outcome,
+        "reasons": reasons,
+        "warnings": warnings,
+        "missing": missing,
+        "outputs": outputs,
+    }
+    if unset:
+        answer["unset_parameters"] = unset
+    if program.overrides:
+        answer["parameters"] = program.overrides
+    facts = canonical_facts(words.fact_names, words.fact_order, slots)
+    seal = hashlib.sha256(_canonical.encode([used, facts, answer]))
+    answer["receipt"] = "sha256:" + seal.hexdigest()
+    return answer
+
+
+def canonical_facts(names: Iterable[str], order: Iterable[int], slots: tuple[Any, ...]) -> dict[str, Any]:
+    """The known facts by dotted name, records as lists of their fields in the order of the rule file."""
+    found = {}
+    for name, i in zip(names, order, strict=True):
+        value = slots[i]
+        if type(value) is not Unknown:
+            found[name] = value if not isinstance(value, tuple) else _without_unknowns(value)
+    return found
+
+
+def _without_unknowns(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_without_unknowns(v) for v in value]
+    return {"unknown": True} if type(value) is Unknown else value
+
+
+def facts_read(node: s.Node, plan: Plan, policy: Policy) -> list[str]:
+    """The facts that a condition rests on, also through formulas and other rules, in the order of the rule file."""
+    conditions = {r.code: r.condition for r in plan.rules}
+    seen: set[s.Node] = set()
+    found: set[str] = set()
+
+    def visit(root: s.Node) -> None:
+        if root in seen:
+            return
+        seen.add(root)
+        for n in s.walk(root):
+            if isinstance(n, s.Fact):
+                found.add(n.name)
+            elif isinstance(n, s.Formula) and n.name in plan.values:
+                visit(plan.values[n.name])
+            elif isinstance(n, s.Applies):
+                visit(conditions[f"→{n.code}"])
+            elif isinstance(n, s.Violated):
+                visit(conditions[n.code])
+
+    visit(node)
+    return [name for name in policy.facts if name in found]
+
+
+def trace(program: Program, result: Result) -> dict[str, Any]:
+    """Every rule and value of the decision, with the parts that it was made of."""
+    from engine.tracing import trace as full
+
+    return full(program, result)

@@ -1,0 +1,241 @@
+"""The facts of a request: held against their types, all misfits reported at once, the good ones turned into typed values.
+
+Unknown (absent) facts become Unknown values that know their own name; a fact in a list is named `staff[0].certificates[1].level`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+
+from engine.errors import BadFact, FactsError, did_you_mean
+from engine.kleene import Unknown
+from engine.policy import FactDef
+from engine.types import (
+    ROUNDING,
+    SHANGHAI,
+    BoolType,
+    DateTimeType,
+    DateType,
+    EnumType,
+    ListType,
+    NumberType,
+    RecordType,
+    SetType,
+    TextType,
+    Type,
+)
+
+MAX_ITEMS = 10_000
+MAX_TEXT = 10_000
+MAX_DIGITS = 30
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?$")
+_MISSING = object()
+
+
+class _Bad(Exception):
+    def __init__(self, message: str, help: str | None = None) -> None:
+        self.message, self.help = message, help
+
+
+def as_number(raw: Any, t: NumberType) -> int | Decimal:
+    """A number of a request: a JSON number or text, taken as its decimal text. Exact, or refused."""
+    if isinstance(raw, bool) or not isinstance(raw, (int, str, Decimal)):
+        raise _Bad(f"expected {t}, got {_shown(raw)}", "write a number, or its decimal text in quotes")
+    return _number(str(raw) if not isinstance(raw, Decimal) else format_decimal(raw), t)
+
+
+def format_decimal(raw: Decimal) -> str:
+    """The text of a JSON number; an exponent is kept, so that it is refused."""
+    return str(raw)
+
+
+@lru_cache(maxsize=8192)
+def _number(text: str, t: NumberType) -> int | Decimal:
+    if not _NUMBER.match(text):
+        hint = "write it without exponent, sign +, spaces or separators"
+        raise _Bad(f"expected {t}, got `{text[:40]}`", hint)
+    if len(text) > MAX_DIGITS + 2:
+        raise _Bad(f"a number of more than {MAX_DIGITS} digits")
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise _Bad(f"expected {t}, got `{text[:40]}`") from None
+    places = -int(value.as_tuple().exponent)
+    if t.places is not None and places > t.places:
+        if t.places == 0:
+            raise _Bad(f"expected a whole number, got `{text}`")
+        raise _Bad(f"`{text}` has {places} decimals, at most {t.places} are allowed", "round it by your own rule first; nothing is rounded in silence")
+    if value < 0 and not t.signed:
+        raise _Bad(f"`{text}` is below 0", "amounts and counts here are 0 or more")
+    if t.name == "integer":
+        return int(value)
+    if t.places is not None:
+        return value.quantize(Decimal(1).scaleb(-t.places), context=ROUNDING) + 0
+    return value.normalize(ROUNDING) + 0
+
+
+@lru_cache(maxsize=4096)
+def _date(text: str) -> date:
+    try:
+        if len(text) == 10:
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise _Bad(f"`{text[:40]}` is no date", "write it as 2025-01-16")
+
+
+@lru_cache(maxsize=4096)
+def _datetime(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise _Bad(f"`{text[:40]}` is no date and time", "write it as 2025-01-16T09:00:00+08:00") from None
+    if moment.tzinfo is None:
+        raise _Bad(f"`{text[:40]}` has no time zone", "add it: 2025-01-16T09:00:00+08:00")
+    try:
+        return moment.astimezone(SHANGHAI)
+    except (OverflowError, ValueError):
+        raise _Bad(f"`{text[:40]}` is out of range") from None
+
+
+def _shown(raw: Any) -> str:
+    if raw is None:
+        return "null"
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    if isinstance(raw, dict):
+        return "an object"
+    if isinstance(raw, list):
+        return "a list"
+    return f"`{str(raw)[:40]}`"
+
+
+class FactReader:
+    """Reads requests for one policy. `slots` gives the typed values in the order of the rule file."""
+
+    def __init__(self, facts: Mapping[str, FactDef]) -> None:
+        self.facts = facts
+        self.unknowns = {name: Unknown(frozenset([name]), low=_low(f.type)) for name, f in facts.items()}
+        self.parents = {n.rsplit(".", k)[0] for n in facts for k in range(1, n.count(".") + 1)}
+
+    def slots(self, raw: Any, also: Iterable[str] = ()) -> tuple[Any, ...]:
+        """The typed value of every fact, Unknown where it is absent. `also` names facts of other policies that may stand in the same request.
+
+        Raises FactsError with every bad fact.
+        """
+        bad: list[BadFact] = []
+        if not isinstance(raw, dict):
+            raise FactsError([BadFact("", f"facts must be an object, got {_shown(raw)}")])
+        given: dict[str, Any] = {}
+        self._flatten(raw, "", given, bad, frozenset(also))
+        values = []
+        for name, fact in self.facts.items():
+            if name not in given:
+                values.append(self.unknowns[name])
+                continue
+            values.append(self._value(given[name], fact.type, fact.nullable, name, bad))
+        if bad:
+            raise FactsError(bad)
+        return tuple(values)
+
+    def _flatten(self, raw: dict[str, Any], prefix: str, given: dict[str, Any], bad: list[BadFact], also: frozenset[str]) -> None:
+        for key, value in raw.items():
+            name = f"{prefix}{key}"
+            if name in self.facts:
+                if name in given:
+                    bad.append(BadFact(name, "given twice, once dotted and once nested"))
+                given[name] = value
+            elif isinstance(value, dict) and (name in self.parents or any(a.startswith(f"{name}.") for a in also)):
+                self._flatten(value, f"{name}.", given, bad, also)
+            elif name in self.parents:
+                bad.append(BadFact(name, f"expected an object, got {_shown(value)}", f"it holds facts such as `{self._below(name)}`"))
+            elif name not in also:
+                known = did_you_mean(name, self.facts, "GET the schema of this version for all its facts")
+                bad.append(BadFact(name, "unknown fact", known))
+
+    def _below(self, name: str) -> str:
+        return next(f for f in self.facts if f.startswith(f"{name}."))
+
+    def _value(self, raw: Any, t: Type, nullable: bool, path: str, bad: list[BadFact]) -> Any:
+        try:
+            if raw is None or (isinstance(t, (TextType, EnumType)) and isinstance(raw, str) and not raw.strip()):
+                if nullable:
+                    return None
+                said = "null" if raw is None else "blank text, which counts as null,"
+                raise _Bad(f"{said} is not allowed here", "leave the fact out if it is unknown")
+            return self._present(raw, t, path, bad)
+        except _Bad as error:
+            bad.append(BadFact(path, error.message, error.help))
+            return None
+
+    def _present(self, raw: Any, t: Type, path: str, bad: list[BadFact]) -> Any:
+        if isinstance(t, BoolType):
+            if isinstance(raw, bool):
+                return raw
+            raise _Bad(f"expected true or false, got {_shown(raw)}")
+        if isinstance(t, NumberType):
+            return as_number(raw, t)
+        if isinstance(t, EnumType):
+            if isinstance(raw, str) and raw in t.values:
+                return raw
+            hint = did_you_mean(raw, t.values) if isinstance(raw, str) else None
+            raise _Bad(f"{_shown(raw)} is not one of {', '.join(t.values)}", hint)
+        if isinstance(t, TextType):
+            if not isinstance(raw, str):
+                raise _Bad(f"expected text, got {_shown(raw)}")
+            if len(raw) > MAX_TEXT:
+                raise _Bad(f"more than {MAX_TEXT} characters")
+            return raw
+        if isinstance(t, (DateType, DateTimeType)):
+            if not isinstance(raw, str):
+                raise _Bad(f"expected a {t} as text, got {_shown(raw)}")
+            return _date(raw) if isinstance(t, DateType) else _datetime(raw)
+        if not isinstance(raw, list):
+            raise _Bad(f"expected a list, got {_shown(raw)}")
+        if len(raw) > MAX_ITEMS:
+            raise _Bad(f"{len(raw)} items, more than the limit of {MAX_ITEMS}")
+        if isinstance(t, SetType):
+            inner: Type = TextType() if t.values is None else EnumType(t.values)
+            items = tuple(self._value(item, inner, False, f"{path}[{i}]", bad) for i, item in enumerate(raw))
+            if len(set(items)) != len(items) and None not in items:
+                raise _Bad("a value stands twice in this set")
+            return items if t.values is None else tuple(sorted(items, key=lambda v: t.values.index(v) if v in (t.values or ()) else -1))
+        assert isinstance(t, ListType)
+        if isinstance(t.item, RecordType):
+            return tuple(self._record(item, t.item, f"{path}[{i}]", bad) for i, item in enumerate(raw))
+        return tuple(self._value(item, t.item, False, f"{path}[{i}]", bad) for i, item in enumerate(raw))
+
+    def _record(self, raw: Any, t: RecordType, path: str, bad: list[BadFact]) -> tuple[Any, ...]:
+        if not isinstance(raw, dict):
+            bad.append(BadFact(path, f"expected an object, got {_shown(raw)}"))
+            return ()
+        given: dict[str, Any] = {}
+        names = {f.name for f in t.fields}
+        self._record_fields(raw, "", names, path, given, bad)
+        values = []
+        for f in t.fields:
+            if f.name in given:
+                values.append(self._value(given[f.name], f.type, f.nullable, f"{path}.{f.name}", bad))
+            else:
+                values.append(Unknown(frozenset([f"{path}.{f.name}"]), low=_low(f.type)))
+        return tuple(values)
+
+    def _record_fields(self, raw: dict[str, Any], prefix: str, names: set[str], path: str, given: dict[str, Any], bad: list[BadFact]) -> None:
+        for key, value in raw.items():
+            name = f"{prefix}{key}"
+            if name in names:
+                given[name] = value
+            elif isinstance(value, dict) and any(n.startswith(f"{name}.") for n in names):
+                self._record_fields(value, f"{name}.", names, path, given, bad)
+            else:
+                bad.append(BadFact(f"{path}.{name}", "unknown field", did_you_mean(name, names, "fields: " + ", ".join(sorted(names)))))
+
+
+def _low(t: Type) -> Any:
+    """The lowest value that an unknown fact of this type can have."""
+    return 0 if isinstance(t, NumberType) and not t.signed else None

@@ -1,0 +1,328 @@
+"""Unknown values, and what each operation makes of them: Kleene's logic, with the facts that an unknown still waits for.
+
+An operation of known values is what Python does; these functions are only called where something may be unknown.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from engine.errors import EvaluationError
+from engine.tables import TableIndex, resolve
+
+_NONE: frozenset[str] = frozenset()
+
+
+class Unknown:
+    """A value that is not known yet: the facts it waits for, the unset parameters, an error if it cannot be computed, and bounds if there are any."""
+
+    __slots__ = ("error", "high", "low", "paths", "unset")
+
+    def __init__(
+        self, paths: frozenset[str] = _NONE, unset: frozenset[str] = _NONE, error: EvaluationError | None = None, low: Any = None, high: Any = None
+    ) -> None:
+        self.paths, self.unset, self.error, self.low, self.high = paths, unset, error, low, high
+
+    def __repr__(self) -> str:
+        return f"Unknown({', '.join(sorted(self.paths | self.unset))})"
+
+
+def unknown_of(*values: Any) -> Unknown:
+    """One unknown that waits for all that the unknown ones among the values wait for."""
+    found = [v for v in values if type(v) is Unknown]
+    if len(found) == 1 and found[0].low is None and found[0].high is None:
+        return found[0]
+    paths, unset, error = _NONE, _NONE, None
+    for u in found:
+        paths, unset, error = paths | u.paths, unset | u.unset, error or u.error
+    return Unknown(paths, unset, error)
+
+
+Thunk = Callable[[], Any]
+
+
+def k_not(a: Any) -> Any:
+    return unknown_of(a) if type(a) is Unknown else not a
+
+
+def k_and(*items: Thunk) -> Any:
+    open_: list[Any] = []
+    for item in items:
+        value = item()
+        if type(value) is Unknown:
+            open_.append(value)
+        elif not value:
+            return False
+    return unknown_of(*open_) if open_ else True
+
+
+def k_or(*items: Thunk) -> Any:
+    open_: list[Any] = []
+    for item in items:
+        value = item()
+        if type(value) is Unknown:
+            open_.append(value)
+        elif value:
+            return True
+    return unknown_of(*open_) if open_ else False
+
+
+def k_if(condition: Any, then: Thunk, otherwise: Thunk) -> Any:
+    if type(condition) is not Unknown:
+        return then() if condition else otherwise()
+    a, b = then(), otherwise()
+    if type(a) is not Unknown and type(b) is not Unknown and type(a) is type(b) and a == b and not holds_unknown(a) and not holds_unknown(b):
+        return a
+    return unknown_of(condition, *_unknowns(a), *_unknowns(b))
+
+
+def _unknowns(value: Any) -> list[Any]:
+    """The unknown parts of a value, also inside lists and records."""
+    if type(value) is Unknown:
+        return [value]
+    if isinstance(value, tuple):
+        return [u for item in value for u in _unknowns(item)]
+    return []
+
+
+def holds_unknown(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(_unknowns(value))
+
+
+def unknown_parts(value: Any) -> Unknown | None:
+    """All that the unknown parts of a value wait for, or None if it is wholly known."""
+    found = _unknowns(value)
+    return unknown_of(*found) if found else None
+
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+def k_compare(op: str, a: Any, b: Any) -> Any:
+    if type(a) is not Unknown and type(b) is not Unknown:
+        return _COMPARE[op](a, b)
+    decided = _by_bounds(op, a, b)
+    return unknown_of(a, b) if decided is None else decided
+
+
+def _by_bounds(op: str, a: Any, b: Any) -> bool | None:
+    """Can the comparison be decided though a side is unknown, by the bounds of that side?"""
+    low_a, high_a = (a.low, a.high) if type(a) is Unknown else (a, a)
+    low_b, high_b = (b.low, b.high) if type(b) is Unknown else (b, b)
+    if low_a is None and high_a is None or low_b is None and high_b is None:
+        return None
+    below = high_a is not None and low_b is not None
+    above = low_a is not None and high_b is not None
+    if op in ("<", ">="):
+        if below and high_a < low_b:
+            return op == "<"
+        if above and low_a >= high_b:
+            return op == ">="
+    elif op in ("<=", ">"):
+        if below and high_a <= low_b:
+            return op == "<="
+        if above and low_a > high_b:
+            return op == ">"
+    elif (below and high_a < low_b) or (above and low_a > high_b):
+        return op == "!="
+    return None
+
+
+def k_same_set(a: Any, b: Any) -> Any:
+    if type(a) is Unknown or type(b) is Unknown:
+        return unknown_of(a, b)
+    return a is b if a is None or b is None else set(a) == set(b)
+
+
+def k_in(item: Any, collection: Any) -> Any:
+    if type(collection) is Unknown:
+        return unknown_of(item, collection)
+    if not collection:
+        return False
+    if type(item) is Unknown or holds_unknown(collection):
+        if type(item) is not Unknown and any(type(c) is not Unknown and c == item for c in collection):
+            return True
+        return unknown_of(item, *_unknowns(collection))
+    return item in collection
+
+
+def k_is_null(a: Any) -> Any:
+    return unknown_of(a) if type(a) is Unknown else a is None
+
+
+def k_arithmetic(op: str, a: Any, b: Any) -> Any:
+    if type(a) is not Unknown and type(b) is not Unknown:
+        return a + b if op == "+" else a - b if op == "-" else a * b
+    result = unknown_of(a, b)
+    if op == "*":
+        return result
+    low_a, high_a = (a.low, a.high) if type(a) is Unknown else (a, a)
+    low_b, high_b = (b.low, b.high) if type(b) is Unknown else (b, b)
+    if op == "-":
+        low_b, high_b = (None if high_b is None else -high_b), (None if low_b is None else -low_b)
+    low = None if low_a is None or low_b is None else low_a + low_b
+    high = None if high_a is None or high_b is None else high_a + high_b
+    return Unknown(result.paths, result.unset, result.error, low, high)
+
+
+def k_negative(a: Any) -> Any:
+    return unknown_of(a) if type(a) is Unknown else -a
+
+
+def k_field(record: Any, index: int) -> Any:
+    return unknown_of(record) if type(record) is Unknown else record[index]
+
+
+def k_call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """A function of known arguments; unknown if one of them is, or if it cannot be computed (an error that counts only if it matters)."""
+    found = [u for a in arguments for u in _unknowns(a)]
+    if found:
+        if function is len and type(arguments[0]) is not Unknown:
+            return len(arguments[0])
+        return unknown_of(*found)
+    try:
+        return function(*arguments)
+    except EvaluationError as error:
+        return Unknown(error=error)
+
+
+def k_choose(largest: bool, *arguments: Any) -> Any:
+    """min or max of several values; bounds are kept."""
+    found = [a for a in arguments if type(a) is Unknown]
+    if not found:
+        return max(arguments) if largest else min(arguments)
+    bounds = [(a.low, a.high) if type(a) is Unknown else (a, a) for a in arguments]
+    pick: Callable[[list[Any]], Any] = max if largest else min
+    lows, highs = [b[0] for b in bounds if b[0] is not None], [b[1] for b in bounds if b[1] is not None]
+    low = pick(lows) if lows and (largest or len(lows) == len(bounds)) else None
+    high = pick(highs) if highs and (not largest or len(highs) == len(bounds)) else None
+    if low is not None and low == high:
+        return low
+    merged = unknown_of(*found)
+    return Unknown(merged.paths, merged.unset, merged.error, low, high)
+
+
+def k_list(*items: Any) -> Any:
+    found = [i for i in items if type(i) is Unknown]
+    return unknown_of(*found) if found else tuple(items)
+
+
+def _picked(source: Any, condition: Callable[[Any], Any] | None) -> tuple[list[Any], list[tuple[Any, Unknown]]]:
+    """The items that meet the condition, and those that may."""
+    if condition is None:
+        return list(source), []
+    sure, maybe = [], []
+    for item in source:
+        held = condition(item)
+        if type(held) is Unknown:
+            maybe.append((item, held))
+        elif held:
+            sure.append(item)
+    return sure, maybe
+
+
+def k_count(source: Any, condition: Callable[[Any], Any] | None) -> Any:
+    if type(source) is Unknown:
+        return Unknown(source.paths, source.unset, source.error, 0)
+    sure, maybe = _picked(source, condition)
+    if not maybe:
+        return len(sure)
+    merged = unknown_of(*(m[1] for m in maybe))
+    return Unknown(merged.paths, merged.unset, merged.error, len(sure), len(sure) + len(maybe))
+
+
+def k_sum(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> Any:
+    if type(source) is Unknown:
+        return source
+    sure, maybe = _picked(source, condition)
+    total: Any = 0
+    for item in sure:
+        total = k_arithmetic("+", total, value(item))
+    if not maybe:
+        return total
+    found = [total] if type(total) is Unknown else []
+    low = total.low if type(total) is Unknown else total
+    for item, held in maybe:
+        amount = value(item)
+        found.append(held)
+        if type(amount) is Unknown:
+            found.append(amount)
+            low = low if low is not None and amount.low is not None and amount.low >= 0 else None
+        elif amount < 0:
+            low = None
+    merged = unknown_of(*found)
+    return Unknown(merged.paths, merged.unset, merged.error, low)
+
+
+def k_any(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> Any:
+    if type(source) is Unknown:
+        return source
+    return k_or(*(lambda item=item: k_and(*_parts(item, condition, value)) for item in source))
+
+
+def k_all(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> Any:
+    if type(source) is Unknown:
+        return source
+    return k_and(*(lambda item=item: k_not(k_and(*_parts(item, condition, lambda i: k_not(value(i))))) for item in source))
+
+
+def _parts(item: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> list[Thunk]:
+    parts: list[Thunk] = [] if condition is None else [lambda: condition(item)]
+    return [*parts, lambda: value(item)]
+
+
+def k_extreme(largest: bool, source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> Any:
+    if type(source) is Unknown:
+        return source
+    sure, maybe = _picked(source, condition)
+    values = [value(item) for item in sure]
+    found = [v for v in values if type(v) is Unknown] + [u for item, held in maybe for u in (held, *_unknowns(value(item)))]
+    if found:
+        return unknown_of(*found)
+    return (max(values) if largest else min(values)) if values else None
+
+
+def k_select(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any], distinct: bool) -> Any:
+    if type(source) is Unknown:
+        return source
+    sure, maybe = _picked(source, condition)
+    if maybe:
+        return unknown_of(*(m[1] for m in maybe))
+    values = tuple(value(item) for item in sure)
+    found = [v for v in values if type(v) is Unknown]
+    if found:
+        return unknown_of(*found)
+    return tuple(dict.fromkeys(values)) if distinct else values
+
+
+def k_set(members: Sequence[tuple[str, Any]]) -> Any:
+    found = [held for _, held in members if type(held) is Unknown]
+    return unknown_of(*found) if found else tuple(value for value, held in members if held)
+
+
+def k_table(index: TableIndex, values: tuple[Any, ...]) -> Any:
+    """A look-up; with unknown inputs, each output that all rows that may match agree on is known."""
+    try:
+        if not any(type(v) is Unknown for v in values):
+            return index.look_up(values)
+        rows = []
+        for row in index.table.rows:
+            known = [(c, v) for c, v in zip(row.cells, values, strict=True) if type(v) is not Unknown]
+            if not all(c.accepts(v) for c, v in known):
+                continue
+            rows.append(row)
+            if index.table.hit == "first" and all(c.kind == "any" for c, v in zip(row.cells, values, strict=True) if type(v) is Unknown):
+                break
+        waiting = unknown_of(*values)
+        if index.table.hit in ("collect", "count", "sum", "min", "max", "priority"):
+            return waiting
+        results = [resolve(index.table, [r], values) for r in rows] or [index.table.default or waiting]
+        if results == [waiting]:
+            return waiting
+        return tuple(column[0] if all(c == column[0] for c in column) else waiting for column in zip(*results, strict=True))
+    except EvaluationError as error:
+        return Unknown(error=error)

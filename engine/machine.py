@@ -1,0 +1,38 @@
+"""Machines: which events are open in a state. Each event is asked as a check of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from engine import explain
+from engine.kleene import Unknown
+
+if TYPE_CHECKING:
+    from engine.decide import Program, Resolver
+
+
+def open_events(program: Program, facts: Any, as_of: datetime, resolve: Resolver | None) -> dict[str, Any]:
+    """The answer of compute: `outputs.open_events` holds, sorted, the events whose check with the same facts would not be denied."""
+    machine = program.policy.machine
+    assert machine is not None
+    slots, _, used = program.slots(facts, as_of, resolve)
+    state, event = program.fact_index[machine.state], program.fact_index[machine.event]
+    missing: set[str] = set()
+    events: list[str] | None = None
+    if type(slots[state]) is Unknown:
+        missing = {machine.state}
+    else:
+        events = []
+        for name in sorted(machine.events):
+            tried = (*slots[:event], name, *slots[event + 1 :])
+            result = program.run(tried, not any(type(v) is Unknown for v in tried), as_of)
+            if result.outcome != "denied":
+                events.append(name)
+                if type(result.outcome) is Unknown:
+                    missing |= result.outcome.paths
+    outputs, waiting = program.words.outputs(program, program.run((*slots[:event], program.reader.unknowns[machine.event], *slots[event + 1 :]), False, as_of))
+    missing |= {path for u in waiting if machine.event not in u.paths for path in u.paths}
+    outputs |= {"next_state": None, "open_events": events}
+    outcome = "allowed" if events is not None else "undetermined"
+    return explain.sealed(program, slots, as_of, used, outcome, [], [], sorted(missing - {machine.event}), outputs, [])
