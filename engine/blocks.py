@@ -79,10 +79,15 @@ class Blocks:
         return s.First(lines=tuple(lines), type=kind, nullable=nullable, place=self.place(path, 0))
 
     def set(self, raw: SetModel, path: KeyPath, scope: Scope, expect: Type | None) -> s.Node:
-        members = tuple((value, self.condition(test, (*path, "set", value), scope)) for value, test in raw.set.items())
-        node = s.SetOf(members=members, type=SetType(tuple(raw.set)), place=self.place(path, 0))
+        lines: list[tuple[str, Any, KeyPath]] = []
+        if isinstance(raw.set, dict):
+            lines = [(value, test, (*path, "set", value)) for value, test in raw.set.items()]
+        else:
+            lines = [(value, test, (*path, "set", i, value)) for i, line in enumerate(raw.set) for value, test in line.items()]
+        members = tuple((value, self.condition(test, here, scope)) for value, test, here in lines)
+        node = s.SetOf(members=members, type=SetType(tuple(dict.fromkeys(v for v, _ in members))), place=self.place(path, 0))
         if expect is not None and not assignable(node.type, expect):
-            extra = [v for v in raw.set if isinstance(expect, SetType) and expect.values is not None and v not in expect.values]
+            extra = [v for v, _ in members if isinstance(expect, SetType) and expect.values is not None and v not in expect.values]
             raise BlockFault(path, 0, f"expected {expect}, got values that it does not have: {', '.join(extra)}")
         return node
 
@@ -111,7 +116,7 @@ class Blocks:
             inner = inner.knowing(not_null_if(keep, True))
         rows, record = self._rows(raw, path, inner, expect)
         return s.Each(
-            variable=unique, source=source, where=where, order=order, lets=tuple(lets), keep=keep, rows=rows,
+            variable=unique, source=source, where=where, order=order, lets=tuple(lets), keep=keep, rows=rows, whole=raw.whole,
             type=ListType(record), place=self.place(path, 0),
         )  # fmt: skip
 

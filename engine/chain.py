@@ -32,9 +32,9 @@ def derive(
         if type(values[index]) is not Unknown or other is None:
             continue
         bound = _bindings(program, fact.origin, tuple(values), as_of)
-        own = _facts_of(other, raw, program, bound, resolve)
-        if own is None:
+        if not bound and not _sent_for(other, program, raw, resolve):
             continue
+        own = _facts_of(other, raw, program, bound, resolve)
         key = (fact.origin.policy, repr(sorted(bound.items())))
         if key not in answers:
             answers[key] = other.result(own, as_of, resolve)
@@ -42,7 +42,7 @@ def derive(
         given = _given(other, answers[key], fact.origin.output)
         if type(given) is not Unknown:
             values[index] = _fitting(given, fact)
-        elif given.paths and not given.error:
+        elif given.paths and not given.error and _sent_for(other, program, raw, resolve):
             values[index] = Unknown(given.paths - {n for n, _ in fact.origin.bindings} or frozenset([fact.name]), given.unset, None, values[index].low)
     return tuple(values), tuple(dict.fromkeys(used))
 
@@ -63,18 +63,24 @@ def _bindings(program: Program, origin: FromPolicy, slots: tuple[Any, ...], as_o
     return found
 
 
-def _facts_of(other: Program, raw: dict[str, Any], program: Program, bound: dict[str, Any], resolve: Resolver) -> dict[str, Any] | None:
-    """The facts of the request that are the other policy's, with the bound ones; None if the request gives it nothing of its own."""
-    mine = dict(_flat(raw, "", set(other.reader.facts) | other.also(resolve) | set(program.reader.facts)))
-    own = {n: v for n, v in mine.items() if n in other.reader.facts or n in other.also(resolve)}
-    own |= bound
+def _sent_for(other: Program, program: Program, raw: dict[str, Any], resolve: Resolver) -> bool:
+    """Does the request hold a fact that only the other policy (or one that it uses) asks for?"""
+    theirs = (set(other.reader.facts) | other.also(resolve)) - set(program.reader.facts)
+    return any(name in theirs for name, _ in _flat(raw, "", theirs | set(program.reader.facts)))
+
+
+def _facts_of(other: Program, raw: dict[str, Any], program: Program, bound: dict[str, Any], resolve: Resolver) -> dict[str, Any]:
+    """The facts of the request that are the other policy's, with the bound ones."""
+    also = other.also(resolve)
+    mine = dict(_flat(raw, "", set(other.reader.facts) | also | set(program.reader.facts)))
+    own = {n: v for n, v in mine.items() if n in other.reader.facts or n in also} | bound
     for name in [n for n in own if n in other.policy.facts]:
         try:
             other.reader.slots({name: own[name]})
         except FactsError:
             if name in bound or name in program.reader.facts:
                 del own[name]  # a value that the other policy's fact does not know stays unknown there
-    return own if own else None
+    return own
 
 
 def _flat(raw: Any, prefix: str, names: set[str]) -> list[tuple[str, Any]]:

@@ -170,7 +170,7 @@ class Checker:
             path: KeyPath = ("facts", name, "from", "with")
             bindings = []
             for target, text in fact.from_.with_.items():
-                node = self.attempt(self.blocks.expression, text, (*path, target), self.scope)
+                node = self.attempt(self.blocks.expression, text, (*path, target), replace(self.scope, free_values=True))
                 if node is not None:
                     bindings.append((target, node))
             if fact.from_.policy == self.model.policy:
@@ -277,7 +277,7 @@ class Checker:
             chosen: s.Node = s.Const(value=value, type=EnumType((value,)))
             if isinstance(fact.type, SetType):
                 chosen = s.ListOf(items=(chosen,), type=SetType((value,)))
-            tests = [s.Not(item=replaced(fired(r), passing.passing, chosen)) for r in rules]
+            tests = [s.Not(item=replaced(fired(r), passing.passing, chosen, self.values)) for r in rules]
             members.append((value, s.And(items=tuple(tests), place=self.source.place(path))))
         return s.SetOf(members=tuple(members), type=SetType(tuple(values)), place=self.source.place(path))
 
@@ -430,18 +430,28 @@ def fired(r: RequirementDef) -> s.Node:
     return broken if r.when is None else s.And(items=(r.when, broken), place=r.when.place)
 
 
-def replaced(node: s.Node, fact: str, value: s.Node) -> s.Node:
-    """The node with one fact replaced by a value."""
+def replaced(node: s.Node, fact: str, value: s.Node, values: dict[str, ValueDef]) -> s.Node:
+    """The node with one fact replaced by a value; formulas that rest on the fact are written out."""
     if isinstance(node, s.Fact) and node.name == fact:
         return value
+    if isinstance(node, s.Formula) and node.name in values and rests_on(values[node.name].node, fact, values):
+        return replaced(values[node.name].node, fact, value, values)
 
     def inside(part: Any) -> Any:
         if isinstance(part, s.Node):
-            return replaced(part, fact, value)
+            return replaced(part, fact, value, values)
         return tuple(inside(p) for p in part) if isinstance(part, tuple) else part
 
     changed = {f.name: inside(getattr(node, f.name)) for f in fields(node) if f.name not in ("type", "place", "nullable")}
     return replace(node, **changed)
+
+
+def rests_on(node: s.Node, fact: str, values: dict[str, ValueDef]) -> bool:
+    """Does the node read the fact, itself or through formulas?"""
+    return any(
+        (isinstance(n, s.Fact) and n.name == fact) or (isinstance(n, s.Formula) and n.name in values and rests_on(values[n.name].node, fact, values))
+        for n in s.walk(node)
+    )
 
 
 def read_by(policy: Policy) -> set[tuple[str, str]]:

@@ -226,6 +226,8 @@ class Emitter:
         return f"({item} in {collection})" if self.known else f"k_in({item}, {collection})"
 
     def _isnull(self, node: s.IsNull, env: dict[str, str]) -> str:
+        if isinstance(node.item, s.Const):
+            return repr(node.item.value is None)
         item = self.emit(node.item, env)
         return f"({item} is None)" if self.known else f"k_is_null({item})"
 
@@ -318,7 +320,7 @@ class Emitter:
 
     def _setof(self, node: s.SetOf, env: dict[str, str]) -> str:
         members = "".join(f"({value!r}, {self.emit(test, env)}), " for value, test in node.members)
-        return f"tuple([v for v, h in ({members}) if h])" if self.known else f"k_set(({members}))"
+        return f"distinct([v for v, h in ({members}) if h])" if self.known else f"k_set(({members}))"
 
     def _each(self, node: s.Each, env: dict[str, str]) -> str:
         depth = len(env)
@@ -344,7 +346,7 @@ class Emitter:
             when = "None" if row.when is None else step + self.emit(row.when, inner)
             rows += f"({when}, ({''.join(f'{step}{self.emit(v, inner)}, ' for v in row.values)})), "
         source = self.emit(node.source, env)
-        return f"each({source}, make_plan({where}, ({order}), ({''.join(f'{x}, ' for x in lets)}), ({growth}), {keep}, ({rows})))"
+        return f"each({source}, make_plan({where}, ({order}), ({''.join(f'{x}, ' for x in lets)}), ({growth}), {keep}, ({rows}), {node.whole}))"
 
     def _preceding(self, node: s.Preceding, env: dict[str, str]) -> str:
         return self._preceding_now[node]

@@ -84,6 +84,7 @@ class Scope:
     variables: dict[str, tuple[str, Named]] = field(default_factory=dict)
     known: frozenset[Key] = frozenset()
     in_each: bool = False
+    free_values: bool = False
 
     def names(self) -> list[str]:
         extra = ["as_of", "outcome"] + (["transition", "next_state"] if self.transitions else [])
@@ -285,6 +286,8 @@ class _Typer:
         if head in scope.formula_names and rest:
             named = scope.formula(head)
             return self._field(tree, s.Formula(name=head, type=named.type, nullable=named.nullable, place=place), rest, scope)
+        if scope.free_values and "." not in path:
+            return s.Const(value=path, type=EnumType((path,)), place=place)
         known = [*scope.names(), *(expect.values if isinstance(expect, EnumType) else ())]
         hint = "values: " + ", ".join(expect.values[:12]) if isinstance(expect, EnumType) else "facts, parameters.… and formulas can be used"
         raise self.fault(tree, f"unknown name `{path}`", did_you_mean(path, known, hint))

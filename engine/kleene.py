@@ -5,13 +5,19 @@ An operation of known values is what Python does; these functions are only calle
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from engine.errors import EvaluationError
-from engine.tables import TableIndex, resolve
+from engine.functions import FUNCTIONS
+from engine.tables import TableIndex
+from engine.types import BoolType, EnumType
 
+#: So many look-ups are tried for unknown inputs of a table.
+MAX_TRIED = 256
 _NONE: frozenset[str] = frozenset()
 
 
@@ -75,7 +81,18 @@ def k_if(condition: Any, then: Thunk, otherwise: Thunk) -> Any:
     a, b = then(), otherwise()
     if type(a) is not Unknown and type(b) is not Unknown and type(a) is type(b) and a == b and not holds_unknown(a) and not holds_unknown(b):
         return a
-    return unknown_of(condition, *_unknowns(a), *_unknowns(b))
+    merged = unknown_of(condition, *_unknowns(a), *_unknowns(b))
+    (low_a, high_a), (low_b, high_b) = _bounds(a), _bounds(b)
+    low = None if low_a is None or low_b is None else min(low_a, low_b)
+    high = None if high_a is None or high_b is None else max(high_a, high_b)
+    return merged if low is None and high is None else Unknown(merged.paths, merged.unset, merged.error, low, high)
+
+
+def _bounds(value: Any) -> tuple[Any, Any]:
+    """The lowest and highest that a number can be; None where there is no bound, or it is no number."""
+    if type(value) is Unknown:
+        return value.low, value.high
+    return (value, value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else (None, None)
 
 
 def _unknowns(value: Any) -> list[Any]:
@@ -158,10 +175,11 @@ def k_arithmetic(op: str, a: Any, b: Any) -> Any:
     if type(a) is not Unknown and type(b) is not Unknown:
         return a + b if op == "+" else a - b if op == "-" else a * b
     result = unknown_of(a, b)
+    (low_a, high_a), (low_b, high_b) = _bounds(a), _bounds(b)
     if op == "*":
-        return result
-    low_a, high_a = (a.low, a.high) if type(a) is Unknown else (a, a)
-    low_b, high_b = (b.low, b.high) if type(b) is Unknown else (b, b)
+        if low_a is None or low_b is None or low_a < 0 or low_b < 0:
+            return result
+        return Unknown(result.paths, result.unset, result.error, low_a * low_b, None if high_a is None or high_b is None else high_a * high_b)
     if op == "-":
         low_b, high_b = (None if high_b is None else -high_b), (None if low_b is None else -low_b)
     low = None if low_a is None or low_b is None else low_a + low_b
@@ -177,13 +195,21 @@ def k_field(record: Any, index: int) -> Any:
     return unknown_of(record) if type(record) is Unknown else record[index]
 
 
+#: Functions that never fall where their first argument rises, so that bounds go through them.
+_RISING = (FUNCTIONS["round_half_up"], FUNCTIONS["floor"], FUNCTIONS["ceil"])
+
+
 def k_call(function: Callable[..., Any], *arguments: Any) -> Any:
     """A function of known arguments; unknown if one of them is, or if it cannot be computed (an error that counts only if it matters)."""
     found = [u for a in arguments for u in _unknowns(a)]
     if found:
         if function is len and type(arguments[0]) is not Unknown:
             return len(arguments[0])
-        return unknown_of(*found)
+        merged = unknown_of(*found)
+        if function in _RISING and not any(_unknowns(a) for a in arguments[1:]):
+            low, high = (None if bound is None else function(bound, *arguments[1:]) for bound in _bounds(arguments[0]))
+            return Unknown(merged.paths, merged.unset, merged.error, low, high)
+        return merged
     try:
         return function(*arguments)
     except EvaluationError as error:
@@ -195,7 +221,7 @@ def k_choose(largest: bool, *arguments: Any) -> Any:
     found = [a for a in arguments if type(a) is Unknown]
     if not found:
         return max(arguments) if largest else min(arguments)
-    bounds = [(a.low, a.high) if type(a) is Unknown else (a, a) for a in arguments]
+    bounds = [_bounds(a) for a in arguments]
     pick: Callable[[list[Any]], Any] = max if largest else min
     lows, highs = [b[0] for b in bounds if b[0] is not None], [b[1] for b in bounds if b[1] is not None]
     low = pick(lows) if lows and (largest or len(lows) == len(bounds)) else None
@@ -245,17 +271,15 @@ def k_sum(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[
     if not maybe:
         return total
     found = [total] if type(total) is Unknown else []
-    low = total.low if type(total) is Unknown else total
+    low, high = _bounds(total)
     for item, held in maybe:
         amount = value(item)
-        found.append(held)
-        if type(amount) is Unknown:
-            found.append(amount)
-            low = low if low is not None and amount.low is not None and amount.low >= 0 else None
-        elif amount < 0:
-            low = None
+        found += [held, *_unknowns(amount)]
+        lowest, highest = _bounds(amount)
+        low = None if low is None or lowest is None else low + min(lowest, 0)
+        high = None if high is None or highest is None else high + max(highest, 0)
     merged = unknown_of(*found)
-    return Unknown(merged.paths, merged.unset, merged.error, low)
+    return Unknown(merged.paths, merged.unset, merged.error, low, high)
 
 
 def k_any(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> Any:
@@ -301,28 +325,40 @@ def k_select(source: Any, condition: Callable[[Any], Any] | None, value: Callabl
 
 def k_set(members: Sequence[tuple[str, Any]]) -> Any:
     found = [held for _, held in members if type(held) is Unknown]
-    return unknown_of(*found) if found else tuple(value for value, held in members if held)
+    return unknown_of(*found) if found else tuple(dict.fromkeys(value for value, held in members if held))
 
 
 def k_table(index: TableIndex, values: tuple[Any, ...]) -> Any:
-    """A look-up; with unknown inputs, each output that all rows that may match agree on is known."""
+    """A look-up; with unknown inputs, each output that every possible look-up agrees on is known."""
     try:
         if not any(type(v) is Unknown for v in values):
             return index.look_up(values)
-        rows = []
-        for row in index.table.rows:
-            known = [(c, v) for c, v in zip(row.cells, values, strict=True) if type(v) is not Unknown]
-            if not all(c.accepts(v) for c, v in known):
-                continue
-            rows.append(row)
-            if index.table.hit == "first" and all(c.kind == "any" for c, v in zip(row.cells, values, strict=True) if type(v) is Unknown):
-                break
         waiting = unknown_of(*values)
-        if index.table.hit in ("collect", "count", "sum", "min", "max", "priority"):
-            return waiting
-        results = [resolve(index.table, [r], values) for r in rows] or [index.table.default or waiting]
-        if results == [waiting]:
-            return waiting
+        results = _possible(index, values)
+        if not results or not isinstance(results[0], tuple) or index.table.hit == "collect":
+            return results[0] if results and all(r == results[0] for r in results) else waiting
         return tuple(column[0] if all(c == column[0] for c in column) else waiting for column in zip(*results, strict=True))
     except EvaluationError as error:
         return Unknown(error=error)
+
+
+def _possible(index: TableIndex, values: tuple[Any, ...]) -> list[Any]:
+    """What the look-up may give: tried out for unknown inputs of few values, else one result for each row that may match."""
+    domains: list[Any] = []
+    size = 1
+    for (_, kind), value in zip(index.table.inputs, values, strict=True):
+        known = (False, True) if isinstance(kind, BoolType) else kind.values if isinstance(kind, EnumType) else None
+        domains.append((value,) if type(value) is not Unknown else known)
+        size *= len(domains[-1]) if domains[-1] is not None else MAX_TRIED + 1
+    if size <= MAX_TRIED:
+        return [index.look_up(tried) for tried in itertools.product(*domains)]
+    if index.table.hit not in ("unique", "first", "any"):
+        return []
+    results = []
+    for row in index.table.rows:
+        cells = list(zip(row.cells, values, strict=True))
+        if all(c.accepts(v) for c, v in cells if type(v) is not Unknown):
+            results.append(row.outputs)
+            if all(c.kind == "any" for c, v in cells if type(v) is Unknown):
+                return results
+    return results if index.table.default is None else [*results, index.table.default]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from engine.kleene import Unknown, k_arithmetic, unknown_of
+from engine.kleene import Unknown, k_arithmetic, unknown_of, unknown_parts
 
 #: A function of the item, the `let` values so far, and the running sums of the `preceding` values.
 Step = Callable[[Any, list[Any], list[Any]], Any]
@@ -16,9 +16,11 @@ class Plan:
 
     def __init__(
         self, where: Callable[[Any], Any] | None, order: Sequence[tuple[Callable[[Any], Any], bool]], lets: Sequence[Step],
-        preceding: Sequence[Step], keep: Step | None, rows: Sequence[tuple[Step | None, Sequence[Step]]],
+        preceding: Sequence[Step], keep: Step | None, rows: Sequence[tuple[Step | None, Sequence[Step]]], whole: bool,
     ) -> None:  # fmt: skip
-        self.where, self.order, self.lets, self.preceding, self.keep, self.rows = where, order, lets, preceding, keep, rows
+        self.where, self.order, self.lets, self.preceding, self.keep, self.rows, self.whole = (
+            where, order, lets, preceding, keep, rows, whole,
+        )  # fmt: skip
 
 
 def each(source: Any, plan: Plan) -> Any:
@@ -58,4 +60,6 @@ def each(source: Any, plan: Plan) -> Any:
                 return held
             if held:
                 records.append(tuple(f(item, values, sums) for f in fields))
+    if plan.whole and (open_ := unknown_parts(tuple(records))) is not None:
+        return open_
     return tuple(records)

@@ -103,7 +103,7 @@ class FirstModel(Block):
 
 
 class SetModel(Block):
-    set: dict[str, Scalar]
+    set: dict[str, Scalar] | list[Annotated[dict[str, Scalar], Field(min_length=1, max_length=1)]]
 
 
 class RowModel(Strict):
@@ -119,6 +119,7 @@ class EachModel(Block):
     keep: Scalar = None
     record: dict[Name, Scalar] | None = None
     rows: list[RowModel] | None = None
+    whole: bool = False
 
 
 class PassingModel(Strict):

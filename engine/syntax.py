@@ -222,7 +222,7 @@ class First(Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetOf(Node):
-    """The values whose condition holds, in the order written."""
+    """The values whose condition holds, in the order written, each once."""
 
     members: tuple[tuple[str, Node], ...]
 
@@ -246,7 +246,7 @@ class Row(Node):
 class Each(Node):
     """A list of records: for each item of `source` that meets `where`, in `order` (key, descending), the rows whose `when` holds.
 
-    `lets` are named values of one item, `keep` a condition on them.
+    `lets` are named values of one item, `keep` a condition on them. `whole`: one unknown field leaves the whole list unknown.
     """
 
     variable: str
@@ -256,6 +256,7 @@ class Each(Node):
     lets: tuple[tuple[str, Node], ...]
     keep: Node | None
     rows: tuple[Row, ...]
+    whole: bool = False
 
 
 def children(node: Node) -> Iterator[Node]:

@@ -1,0 +1,72 @@
+"""What several commands share: finding rule files, the library, and printing JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from engine import library
+from engine.clock import instant
+from engine.errors import NotFound
+from engine.library import Library, Version
+from engine.types import SHANGHAI
+
+
+def say(data: Any) -> None:
+    """Print JSON for a program to read."""
+    json.dump(data, sys.stdout, ensure_ascii=False, indent=2)
+    print()
+
+
+def now() -> datetime:
+    return datetime.now(SHANGHAI)
+
+
+def as_instant(text: str | None) -> datetime:
+    return instant(text) if text else now()
+
+
+def rule_files(options: argparse.Namespace) -> list[Path]:
+    """The rule files that the arguments name: files, folders, policy ids; all of the library if none is named."""
+    if not options.what:
+        return library.rule_files(options.root)
+    found: list[Path] = []
+    for what in options.what:
+        path = Path(what)
+        if path.is_file():
+            found.append(path.with_name(path.name.replace(".cases.yaml", ".yaml")))
+        elif path.is_dir():
+            found += sorted(p for p in path.rglob("v*.yaml") if p.stem[1:].isdigit())
+        else:
+            matching = sorted(p for p in options.root.glob(f"*/{what}/v*.yaml") if p.stem[1:].isdigit())
+            if not matching:
+                raise NotFound("policy", f"no rule file, folder or policy `{what}`", [p.parent.name for p in library.rule_files(options.root)[:10]])
+            found += matching
+    return list(dict.fromkeys(found))
+
+
+def load(options: argparse.Namespace) -> Library:
+    """The library; faults of files are told on standard error and do not stop what works."""
+    loaded = library.load(options.root)
+    for faults in loaded.faults.values():
+        for fault in faults:
+            if fault.kind != "warning":
+                print(fault, file=sys.stderr)
+    return loaded
+
+
+def find(loaded: Library, name: str, number: int | None, as_of: datetime) -> Version:
+    """A version by number, or the one in force; if none was ever released, the newest draft."""
+    if number is not None:
+        return loaded.version(name, number)
+    return loaded.in_force(name, as_of, None)
+
+
+def split(name: str) -> tuple[str, int | None]:
+    """`policy@2` to ("policy", 2)."""
+    policy, _, number = name.partition("@")
+    return policy, int(number.removeprefix("v")) if number else None

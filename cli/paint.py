@@ -1,0 +1,166 @@
+"""Answers, versions and differences as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from engine.policy import Policy
+
+COLOURS = {"allowed": "green", "denied": "red", "review": "yellow", "undetermined": "magenta", "deny": "red", "warn": "cyan"}
+console = Console(highlight=False)
+
+
+def answer(found: dict[str, Any]) -> None:
+    """One answer: the outcome, each reason with its remedy, what is missing, the outputs, the receipt."""
+    colour = COLOURS[found["outcome"]]
+    console.print(f"[bold {colour}]{found['outcome']}[/]  {found['policy']} v{found['version']}  as of {found['as_of']}")
+    for part, mark in (("reasons", "✗"), ("warnings", "!")):
+        for reason in found[part]:
+            shade = COLOURS.get(reason["effect"], "white")
+            source = " ".join(str(v) for k, v in reason["source"].items() if k in ("section", "item"))
+            console.print(f"\n[{shade}]{mark} {reason['code']}[/] [dim]{reason['effect']}, guide {escape(source)}[/]")
+            for language in ("en", "zh"):
+                if reason["message"]:
+                    console.print(f"  {escape(reason['message'][language])}")
+                if reason["remedy"]:
+                    console.print(f"  [dim]→[/] {escape(reason['remedy'][language])}")
+            if reason["facts"]:
+                console.print("  [dim]" + escape(", ".join(f"{k} = {_short(v)}" for k, v in reason["facts"].items())) + "[/]")
+    if found["missing"]:
+        console.print(f"\n[magenta]missing[/] {', '.join(found['missing'])}")
+    if found.get("unset_parameters"):
+        console.print(f"[magenta]unset parameters[/] {', '.join(found['unset_parameters'])}")
+    if found["outputs"]:
+        console.print()
+        for name, value in found["outputs"].items():
+            console.print(f"  {name} = [bold]{escape(_short(value))}[/]")
+    if "trace" in found:
+        console.print()
+        _trace(found["trace"])
+    console.print(f"\n[dim]{found['receipt']}[/]")
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _trace(trace: dict[str, Any]) -> None:
+    for part in ("rules", "values"):
+        for entry in trace[part]:
+            _trace_entry(entry, 0)
+
+
+def _trace_entry(entry: dict[str, Any], depth: int) -> None:
+    name = entry.get("code") or entry.get("name") or entry.get("text", "")
+    shown = entry.get("state", entry.get("value"))
+    extra = f"  [dim]{entry['matched']}[/]" if entry.get("matched") else ""
+    console.print(f"{'  ' * depth}[dim]{escape(str(name))}[/] = {escape(_short(shown))}{extra}")
+    for part in entry.get("parts", ()):
+        _trace_entry(part, depth + 1)
+
+
+def page(policy: Policy, status: str, periods: str) -> None:
+    """One version as a readable page: question, parameters, facts, requirements, tables as tables, outputs."""
+    model = policy.model
+    console.print(f"[bold]{model.title.en}[/]  {model.title.zh}")
+    console.print(f"{policy.id} v{policy.version}, {status}, {' + '.join(policy.forms)}; in force {periods}")
+    console.print(f"[dim]{policy.digest}[/]\n\n{escape(model.question.en)}\n{escape(model.question.zh)}\n")
+    if model.parameters:
+        table = _table("parameters", "name", "type", "value")
+        for name, p in model.parameters.items():
+            table.add_row(name, p.type, "[magenta]unset[/]" if p.unset else escape(_short(p.value)))
+        console.print(table)
+    table = _table("facts", "name", "type", "values or unit", "")
+    for fact_name, f in model.facts.items():
+        values = "open" if f.values == "open" else ", ".join(f.values or []) or (f.unit or "")
+        table.add_row(fact_name, f.type + (", null" if f.nullable else ""), escape(values), escape(f.zh or f.note or ""))
+    console.print(table)
+    if model.formulas:
+        table = _table("formulas", "name", "value")
+        for name, formula in model.formulas.items():
+            table.add_row(name, escape(_value(formula)))
+        console.print(table)
+    if model.requirements:
+        table = _table("requirements", "code", "effect", "when", "require", "remedy")
+        for r in model.requirements:
+            shade = COLOURS.get(r.effect, "white")
+            remedy = r.remedy.en if r.remedy else ""
+            table.add_row(f"[{shade}]{r.code}[/]", r.effect, escape(_text(r.when)), escape(_text(r.require)), escape(remedy))
+        console.print(table)
+    if model.machine:
+        table = _table("transitions", "event", "from", "to", "actor", "when", "code")
+        for t in model.machine.transitions:
+            states = t.from_ if isinstance(t.from_, str) else ", ".join(t.from_)
+            table.add_row(t.event, states, t.to or "(stays)", ", ".join(t.actor or ["anybody"]), escape(_text(t.when)), t.code)
+        console.print(table)
+    for name, decision in model.tables.items():
+        columns = [*decision.inputs, *decision.outputs]
+        table = _table(f"table {name} (hit policy {decision.hit})", "", *columns)
+        for i, row in enumerate(decision.rows):
+            table.add_row(str(i + 1), *(escape(_short(row.get(c, "any"))) for c in columns))
+        console.print(table)
+    if model.outputs:
+        table = _table("outputs", "name", "type", "value")
+        for name, o in model.outputs.items():
+            table.add_row(name, o.type, escape(_value(o.value)))
+        console.print(table)
+    for reading in model.readings:
+        console.print(f"[dim]•[/] {escape(reading)}")
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_lines=False, expand=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _value(value: Any) -> str:
+    if hasattr(value, "model_dump"):
+        data = value.model_dump(by_alias=True, exclude_unset=True, exclude={"source", "code", "codes", "note"})
+        if set(data) == {"value"}:
+            data = data["value"]
+        return json.dumps(data, ensure_ascii=False) if isinstance(data, (dict, list)) else str(data)
+    return str(value)
+
+
+def differences(found: dict[str, Any], cases: list[dict[str, Any]]) -> None:
+    """What changed between two versions."""
+    console.print(f"[bold]{found['policy']}[/] v{found['from']} → v{found['to']}")
+    period = found["effective"]
+    console.print(f"in force from {period['before']['from']} → {period['after']['from']}")
+    for part in ("parameters", "facts", "formulas", "tables", "scales", "requirements", "transitions", "outputs", "texts"):
+        if found[part]:
+            console.print(f"\n[bold]{part}[/]")
+            for change in found[part]:
+                _change(change)
+    if cases:
+        console.print("\n[bold]cases[/]")
+        for change in cases:
+            console.print(f"  {_mark(change['change'])} {escape(change['name'])}")
+
+
+def _mark(change: str) -> str:
+    return {"added": "[green]+[/]", "removed": "[red]-[/]", "changed": "[yellow]~[/]"}[change]
+
+
+def _change(change: dict[str, Any]) -> None:
+    console.print(f"  {_mark(change['change'])} {escape(change['name'])}")
+    before, after = change["before"], change["after"]
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            if before.get(key) != after.get(key):
+                console.print(f"      {key}: [red]{escape(_short(before.get(key)))}[/] → [green]{escape(_short(after.get(key)))}[/]")
+    elif change["change"] == "changed":
+        console.print(f"      [red]{escape(_short(before))}[/] → [green]{escape(_short(after))}[/]")
+    else:
+        console.print(f"      [dim]{escape(_short(after if after is not None else before))}[/]")

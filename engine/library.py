@@ -1,0 +1,242 @@
+"""The library: every version of every policy in a folder, with the ledger; finds the version in force, and reloads what changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+
+from cachetools import LRUCache
+
+from engine import releases
+from engine.check import check_policy
+from engine.decide import Program, Resolver
+from engine.errors import Fault, NotFound, Place, ReleaseError, RuleFileError, did_you_mean
+from engine.functions import to_date
+from engine.policy import Policy
+from engine.releases import Period, Release
+from engine.source import parse, read
+
+#: So many answers to "which version is in force" are kept; they go with the snapshot at a reload.
+REMEMBERED = 4096
+
+
+@dataclass(slots=True)
+class Version:
+    """One rule file that works. Its program is made when it is first asked."""
+
+    policy: Policy
+    path: Path
+    stamp: tuple[int, int]
+    release: Release | None
+    _program: Program | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def program(self) -> Program:
+        if self._program is None:
+            with self._lock:
+                self._program = self._program or Program(self.policy)
+        return self._program
+
+    @property
+    def status(self) -> str:
+        return "released" if self.release else "draft"
+
+
+@dataclass(slots=True)
+class Library:
+    """An immutable snapshot of a folder of rule files. `faults` tells the files that could not be used."""
+
+    root: Path
+    versions: dict[str, dict[int, Version]]
+    ledger: list[Release]
+    faults: dict[str, list[Fault]]
+    stamps: dict[str, tuple[int, int]]
+    unserved: list[str] = field(default_factory=list)
+    _released: dict[str, list[Release]] = field(init=False, repr=False)
+    _found: LRUCache[tuple[str, date, datetime | None], Version] = field(init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self._released = {}
+        self._found = LRUCache(REMEMBERED)
+        for r in self.ledger:
+            self._released.setdefault(r.policy, []).append(r)
+
+    # -- finding a version ---------------------------------------------------------------------------------------------------------
+
+    def policies(self) -> list[str]:
+        return sorted(self.versions)
+
+    def version(self, policy: str, number: int) -> Version:
+        """A version by number, draft or released. Raises NotFound that lists what there is."""
+        versions = self._of(policy)
+        if number not in versions:
+            raise NotFound("version", f"policy `{policy}` has no version {number}", sorted(versions))
+        return versions[number]
+
+    def in_force(self, policy: str, as_of: datetime, known_at: datetime | None) -> Version:
+        """The version in force on `as_of`, out of those released by `known_at` (None: all). Raises NotFound with the periods that exist."""
+        day = to_date(as_of)
+        last = self._released[policy][-1].released_at if policy in self._released else None
+        if known_at is not None and last is not None and known_at >= last:
+            known_at = None
+        key = (policy, day, known_at)
+        found = self._found.get(key)
+        if found is None:
+            found = self._in_force(policy, day, known_at)
+            with self._lock:
+                self._found[key] = found
+        return found
+
+    def _in_force(self, policy: str, day: date, known_at: datetime | None) -> Version:
+        versions = self._of(policy)
+        found = self.periods(policy, known_at)
+        for period in found:
+            if period.holds(day):
+                if period.version in versions:
+                    return versions[period.version]
+                raise NotFound("version", f"version {period.version} of `{policy}` is in force but its file cannot be used", [p.as_json() for p in found])
+        drafts = sorted(n for n, v in versions.items() if v.release is None)
+        hint = f"; drafts can be pinned: {drafts}" if drafts else ""
+        raise NotFound("version", f"no version of `{policy}` is in force on {day.isoformat()}{hint}", [p.as_json() for p in found])
+
+    def periods(self, policy: str, known_at: datetime | None) -> list[Period]:
+        return releases.periods(releases.known(self._released.get(policy, ()), policy, known_at))
+
+    def resolver(self, as_of: datetime, known_at: datetime | None) -> Resolver:
+        """Finds the policies that others use: in force at the same instants; a policy with drafts only is used in its newest draft."""
+
+        def resolve(policy: str) -> Program | None:
+            try:
+                return self.in_force(policy, as_of, known_at).program
+            except NotFound:
+                versions = self.versions.get(policy, {})
+                if versions and policy not in self._released:
+                    return versions[max(versions)].program
+                return None
+
+        return resolve
+
+    def _of(self, policy: str) -> dict[int, Version]:
+        if policy not in self.versions:
+            hint = did_you_mean(policy, self.versions)
+            raise NotFound("policy", f"unknown policy `{policy}`" + (f"; {hint}" if hint else ""), self.policies())
+        return self.versions[policy]
+
+    def all(self) -> Iterator[Version]:
+        for policy in self.policies():
+            yield from (self.versions[policy][n] for n in sorted(self.versions[policy]))
+
+
+def rule_files(root: Path) -> list[Path]:
+    """The rule files below a folder: `<family>/<policy>/v<N>.yaml`."""
+    return sorted(p for p in root.glob("*/*/v*.yaml") if p.stem[1:].isdigit())
+
+
+def load(root: Path, before: Library | None = None) -> Library:
+    """Read a folder. A file that is unchanged since `before` is taken over; one that is broken leaves the version that worked in its place."""
+    faults: dict[str, list[Fault]] = {}
+    try:
+        ledger = releases.read_ledger(root)
+    except ReleaseError as error:
+        faults[releases.LEDGER] = [Fault(Place(releases.LEDGER, 1, 1), str(error), "restore the ledger from version control")]
+        ledger = before.ledger if before else []
+    versions: dict[str, dict[int, Version]] = {}
+    stamps: dict[str, tuple[int, int]] = {}
+    released = {(r.policy, r.version): r for r in ledger}
+    for path in rule_files(root):
+        name = path.relative_to(root).as_posix()
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            continue
+        stamps[name] = (stat.st_mtime_ns, stat.st_size)
+        old = _same_file(before, path)
+        try:
+            version = _version(path, name, stamps[name], old, released)
+        except RuleFileError as error:
+            faults[name] = error.faults
+            if old is None:
+                continue
+            version = Version(old.policy, path, old.stamp, old.release, old._program)
+        versions.setdefault(version.policy.id, {})[version.policy.version] = version
+    for name, found in _circles(versions).items():
+        faults.setdefault(name, []).extend(found)
+    unserved = sorted(f"{r.policy} v{r.version}" for r in ledger if r.version not in versions.get(r.policy, {}))
+    if before is not None:
+        _keep_lost(before, versions, unserved, faults)
+    return Library(root, versions, ledger, faults, stamps, unserved)
+
+
+def _keep_lost(before: Library, versions: dict[str, dict[int, Version]], unserved: list[str], faults: dict[str, list[Fault]]) -> None:
+    """A released version whose file was taken away goes on serving, and the loss is told."""
+    for version in before.all():
+        policy = version.policy
+        if version.release is not None and policy.name in unserved:
+            versions.setdefault(policy.id, {})[policy.version] = version
+            unserved.remove(policy.name)
+            faults[policy.file] = [Fault(Place(policy.file, 1, 1), "a released rule file is gone", "restore it from version control")]
+
+
+def _same_file(before: Library | None, path: Path) -> Version | None:
+    if before is None:
+        return None
+    number = int(path.stem[1:])
+    old = before.versions.get(path.parent.name, {}).get(number)
+    return old if old is not None and old.path == path else None
+
+
+def _version(path: Path, name: str, stamp: tuple[int, int], old: Version | None, released: dict[tuple[str, int], Release]) -> Version:
+    release = released.get((path.parent.name, int(path.stem[1:])))
+    if old is not None and old.stamp == stamp and old.policy.file == name and (release is None or release.digest == old.policy.digest):
+        return Version(old.policy, path, stamp, release, old._program)
+    source = read(path, name)
+    if release is not None and source.digest != release.digest:
+        message = f"this file was edited after its release on {release.released_at.date()}"
+        raise RuleFileError([Fault(Place(name, 1, 1), message, "restore it, and write the change as a new version", "edited-after-release")])
+    policy = check_policy(source)
+    expected = (path.parent.parent.name, path.parent.name, path.stem)
+    if (policy.model.family, policy.id, f"v{policy.version}") != expected:
+        message = f"the file says {policy.model.family}/{policy.id}/v{policy.version}, its path {'/'.join(expected)}"
+        raise RuleFileError([Fault(source.place(("policy",)), message, "make them the same")])
+    return Version(policy, path, stamp, release)
+
+
+def _circles(versions: dict[str, dict[int, Version]]) -> dict[str, list[Fault]]:
+    """Policies that use each other in a circle are refused."""
+    uses = {policy: {u for v in found.values() for u in v.policy.uses} for policy, found in versions.items()}
+    faults: dict[str, list[Fault]] = {}
+    for policy in sorted(uses):
+        path = _circle(policy, policy, uses, ())
+        if path:
+            shown = " → ".join(path)
+            for version in versions.pop(policy).values():
+                place = next((f.place for f in version.policy.facts.values() if f.origin), Place(version.policy.file, 1, 1))
+                message = f"policies use each other in a circle: {shown}"
+                faults.setdefault(version.policy.file, []).append(Fault(place, message, "take one of the facts from the request instead"))
+    for policy, found in versions.items():
+        for version in found.values():
+            for fact in version.policy.facts.values():
+                if fact.origin and fact.origin.policy not in uses:
+                    message = f"the fact `{fact.name}` comes from an unknown policy `{fact.origin.policy}`"
+                    help = did_you_mean(fact.origin.policy, uses, "leave `from` out until that policy exists")
+                    faults.setdefault(version.policy.file, []).append(Fault(fact.place, message, help, "warning"))
+    return faults
+
+
+def _circle(start: str, at: str, uses: dict[str, set[str]], path: tuple[str, ...]) -> tuple[str, ...]:
+    for following in sorted(uses.get(at, ())):
+        if following == start:
+            return (*path, at, start)
+        if following not in path and following != at and (found := _circle(start, following, uses, (*path, at))):
+            return found
+    return ()
+
+
+def check_text(text: str, file: str = "rule file") -> Policy:
+    """Check a rule file given as text. Raises RuleFileError."""
+    return check_policy(parse(text.encode(), file))

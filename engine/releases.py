@@ -1,0 +1,134 @@
+"""The release ledger: `policies/releases.jsonl`, append-only. Which versions were released, when, by whom, with which digest.
+
+Each line carries the digest of the line before it, so a changed or removed line is found when the ledger is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.clock import instant
+from engine.errors import ReleaseError
+
+LEDGER = "releases.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One released version. `supersedes`: the version that this one corrects, from `released_at` on, for the same period."""
+
+    policy: str
+    version: int
+    digest: str
+    cases_digest: str
+    effective_from: date
+    effective_until: date | None
+    released_at: datetime
+    released_by: str
+    note: str
+    supersedes: int | None
+    previous: str
+
+    def as_json(self) -> dict[str, Any]:
+        data = asdict(self)
+        data["effective_from"] = self.effective_from.isoformat()
+        data["effective_until"] = self.effective_until.isoformat() if self.effective_until else None
+        data["released_at"] = self.released_at.isoformat()
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """When a released version is in force: from a day up to, but not including, another."""
+
+    version: int
+    start: date
+    end: date | None
+
+    def holds(self, day: date) -> bool:
+        return self.start <= day and (self.end is None or day < self.end)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"version": self.version, "from": self.start.isoformat(), "until": self.end.isoformat() if self.end else None}
+
+
+def line_digest(line: str) -> str:
+    return "sha256:" + hashlib.sha256(line.encode()).hexdigest()
+
+
+def read_ledger(root: Path) -> list[Release]:
+    """All releases in order. Raises ReleaseError if a line is broken or the chain of digests does not hold."""
+    path = root / LEDGER
+    if not path.exists():
+        return []
+    releases: list[Release] = []
+    previous = ""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            data = json.loads(line)
+            release = Release(
+                data["policy"], int(data["version"]), data["digest"], data["cases_digest"], date.fromisoformat(data["effective_from"]),
+                date.fromisoformat(data["effective_until"]) if data["effective_until"] else None, instant(data["released_at"]), data["released_by"],
+                data["note"], data["supersedes"], data["previous"],
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError) as error:
+            raise ReleaseError(f"{path}:{number}: this is no release: {error}") from None
+        if release.previous != previous:
+            raise ReleaseError(f"{path}:{number}: the line before it was changed or removed; the ledger is append-only")
+        previous = line_digest(line)
+        releases.append(release)
+    return releases
+
+
+def append(root: Path, release: Release) -> Release:
+    """Write one release at the end of the ledger, chained to the line before it."""
+    path = root / LEDGER
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    data = release.as_json() | {"previous": line_digest(lines[-1]) if lines else ""}
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(data, ensure_ascii=False) + "\n")
+    return read_ledger(root)[-1]
+
+
+def known(releases: Iterable[Release], policy: str, known_at: datetime | None) -> list[Release]:
+    """The releases of a policy that were known at an instant, without those that a correction known by then had replaced."""
+    seen = [r for r in releases if r.policy == policy and (known_at is None or r.released_at <= known_at)]
+    replaced = {r.supersedes for r in seen if r.supersedes is not None}
+    return [r for r in seen if r.version not in replaced]
+
+
+def periods(releases: Sequence[Release]) -> list[Period]:
+    """When each of these releases of one policy is in force: up to its own end, or the start of its successor."""
+    ordered = sorted(releases, key=lambda r: r.effective_from)
+    result = []
+    for i, r in enumerate(ordered):
+        following = ordered[i + 1].effective_from if i + 1 < len(ordered) else None
+        ends = [e for e in (r.effective_until, following) if e is not None]
+        result.append(Period(r.version, r.effective_from, min(ends) if ends else None))
+    return result
+
+
+def refuse_overlap(existing: Sequence[Release], start: date, end: date | None, supersedes: int | None) -> None:
+    """A new version must begin after every released one, or fill a time that none covers. Raises ReleaseError."""
+    others = [r for r in existing if r.version != supersedes]
+    if supersedes is not None:
+        corrected = next((r for r in existing if r.version == supersedes), None)
+        if corrected is None:
+            raise ReleaseError(f"version {supersedes} is not released, so it cannot be superseded")
+        if corrected.effective_from != start:
+            raise ReleaseError(f"a correction has the same first day as version {supersedes}: {corrected.effective_from}")
+    for r in others:
+        if r.effective_until is None and r.effective_from < start and not any(r.effective_from < o.effective_from <= start for o in others):
+            continue  # the open end of the last version: the new one is its successor
+        last = next((p for p in periods(others) if p.version == r.version))
+        if start < (last.end or date.max) and last.start < (end or min((o.effective_from for o in others if o.effective_from > start), default=date.max)):
+            shown = f"{last.start} to {last.end or 'now on'}"
+            raise ReleaseError(
+                f"the period from {start} overlaps version {r.version} ({shown}); let it begin later, or release it as a correction with `--supersedes {r.version}`"
+            )
