@@ -226,8 +226,8 @@ class Emitter:
         return f"({item} in {collection})" if self.known else f"k_in({item}, {collection})"
 
     def _isnull(self, node: s.IsNull, env: dict[str, str]) -> str:
-        if isinstance(node.item, s.Const):
-            return repr(node.item.value is None)
+        if isinstance(node.item, (s.Const, s.ListOf)):
+            return repr(isinstance(node.item, s.Const) and node.item.value is None)
         item = self.emit(node.item, env)
         return f"({item} is None)" if self.known else f"k_is_null({item})"
 

@@ -15,7 +15,7 @@ from engine.kleene import Unknown, unknown_parts
 from engine.model import SourceRef, Texts
 from engine.plan import Plan, Rule
 from engine.policy import Policy
-from engine.types import BOOL, EnumType, ListType, RecordType, SetType, Type, plain
+from engine.types import BOOL, DateTimeType, EnumType, ListType, RecordType, SetType, Type, plain
 
 if TYPE_CHECKING:
     from engine.decide import Program, Result
@@ -131,11 +131,13 @@ def filled(texts: dict[str, str], program: Program, result: Result, words: Words
 
     def value(name: str, language: str) -> str:
         shown: Any
+        labels: dict[str, str] = {}
         if name.startswith("parameters."):
             parameter = program.policy.parameters[name.removeprefix("parameters.")]
             raw, kind = (Unknown() if parameter.unset else parameter.value), parameter.type
         elif name in program.fact_index:
             raw, kind = result.slots[program.fact_index[name]], program.policy.facts[name].type
+            labels = program.policy.facts[name].values_zh or {}
         else:
             raw, kind = result.values[words.value_position[name]], words.value_types[name]
         if unknown_parts(raw) is not None:
@@ -144,7 +146,11 @@ def filled(texts: dict[str, str], program: Program, result: Result, words: Words
             return _NONE[language]
         if kind == BOOL:
             return {"en": "yes" if raw else "no", "zh": "是" if raw else "否"}[language]
+        if isinstance(kind, DateTimeType):
+            return str(raw.strftime("%Y-%m-%d %H:%M"))
         shown = plain(raw, kind)
+        if language == "zh" and labels:
+            shown = [labels.get(v, v) for v in shown] if isinstance(shown, list) else labels.get(shown, shown)
         if isinstance(kind, (SetType, ListType)):
             if isinstance(kind, ListType) and isinstance(kind.item, RecordType):
                 return str(len(raw))

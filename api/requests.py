@@ -1,0 +1,107 @@
+"""Reading request bodies: strict, exact numbers, no duplicate keys, limits first."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+
+from api.limits import JSON_DEPTH
+from api.problems import Problem, bad_request
+
+
+class Ask(msgspec.Struct, forbid_unknown_fields=True):
+    """One question: the facts, the instant, and which version to ask."""
+
+    facts: dict[str, Any]
+    as_of: str | None = None
+    known_at: str | None = None
+    version: int | None = None
+    trace: bool = False
+
+
+class Item(Ask, forbid_unknown_fields=True, kw_only=True):
+    """One question of a batch."""
+
+    policy: str
+    ask: str = "check"
+
+
+class Batch(msgspec.Struct, forbid_unknown_fields=True):
+    decisions: list[Any]
+
+
+class Change(msgspec.Struct, forbid_unknown_fields=True):
+    """What one what-if changes: facts (merged by dotted name), facts taken away, parameters, the version."""
+
+    name: str | None = None
+    facts: dict[str, Any] = {}
+    unknown: list[str] = []
+    parameters: dict[str, Any] = {}
+    version: int | None = None
+
+
+class WhatIf(Ask, forbid_unknown_fields=True, kw_only=True):
+    changes: list[Change]
+    ask: str = "check"
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind, float_hook=Decimal) for kind in (Ask, Item, Batch, WhatIf)
+}
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def read(body: bytes, kind: type[T]) -> T:
+    """Decode a body. Raises Problem with the place of what does not fit."""
+    try:
+        found: T = _decoders[kind].decode(body)
+        if _encode(found).count(b'":') < body.count(b'":') or b'" :' in body or b'"\n' in body or b"\\u0022" in body:
+            _refuse_duplicates(body)
+        return found
+    except msgspec.ValidationError as error:
+        raise Problem(422, "request", "The request does not fit", str(error), errors=[_located(str(error))]) from None
+    except msgspec.DecodeError as error:
+        raise bad_request(f"this is not JSON: {error}") from None
+    except RecursionError:
+        raise bad_request("the request is nested too deep") from None
+    except (ValueError, ArithmeticError) as error:
+        raise bad_request(f"the request cannot be read: {error}") from None
+
+
+def as_item(raw: Any) -> Item:
+    """One entry of a batch, already decoded."""
+    try:
+        return msgspec.convert(raw, Item)
+    except msgspec.ValidationError as error:
+        raise Problem(422, "request", "The request does not fit", str(error), errors=[_located(str(error))]) from None
+
+
+def _located(message: str) -> dict[str, str]:
+    said, _, path = message.partition(" - at `")
+    pointer = path.rstrip("`").lstrip("$").replace(".", "/").replace("[", "/").replace("]", "")
+    return {"pointer": pointer or "", "message": said[:1].lower() + said[1:]}
+
+
+def _refuse_duplicates(body: bytes) -> None:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(items)
+        if len(found) != len(items):
+            seen: set[str] = set()
+            twice = next(k for k, _ in items if k in seen or seen.add(k))  # type: ignore[func-returns-value]
+            raise bad_request(f"the key `{twice}` stands twice in one object")
+        return found
+
+    json.loads(body, object_pairs_hook=pairs, parse_float=str, parse_int=str)
+
+
+def too_deep(value: Any, depth: int = 0) -> bool:
+    """Is the value nested deeper than the limit?"""
+    if depth > JSON_DEPTH:
+        return True
+    if isinstance(value, dict):
+        return any(too_deep(v, depth + 1) for v in value.values())
+    return isinstance(value, list) and any(too_deep(v, depth + 1) for v in value)

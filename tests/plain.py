@@ -1,0 +1,594 @@
+"""A second, plain reading of the syntax tree: a recursive walk in Kleene's logic, written from docs/authoring.md, to hold the engine against.
+
+A value that is not known is an `Unknown`: it says what it waits for. Nothing is compiled; a named value is worked out once for a question.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from engine import syntax as s
+from engine.errors import EvaluationError
+from engine.functions import FUNCTIONS
+from engine.policy import Policy, RequirementDef, ScaleDef, TableDef, TableRow, TransitionDef
+from engine.types import BoolType, EnumType, ListType, NumberType, RecordType, SetType, Type
+
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A value that waits for facts and unset parameters, or cannot be computed; for numbers and dates perhaps between two bounds."""
+
+    paths: frozenset[str] = NOTHING
+    unset: frozenset[str] = NOTHING
+    error: EvaluationError | None = None
+    low: Any = None
+    high: Any = None
+
+
+Env = dict[Any, Any]
+
+
+def unknown_parts(*values: Any) -> Iterator[Unknown]:
+    """Every unknown among the values, also inside lists and records."""
+    for value in values:
+        if isinstance(value, Unknown):
+            yield value
+        elif isinstance(value, tuple):
+            yield from unknown_parts(*value)
+
+
+def waiting(values: Iterable[Any], low: Any = None, high: Any = None) -> Any:
+    """One unknown for all that the values wait for; where its bounds meet, it is known after all."""
+    parts = list(unknown_parts(*values))
+    error = next((p.error for p in parts if p.error is not None), None)
+    if low is not None and low == high and error is None:
+        return low
+    return Unknown(frozenset().union(*(p.paths for p in parts)), frozenset().union(*(p.unset for p in parts)), error, low, high)
+
+
+def known(*values: Any) -> bool:
+    return not any(True for _ in unknown_parts(*values))
+
+
+def bounds(value: Any) -> tuple[Any, Any]:
+    if isinstance(value, Unknown):
+        return value.low, value.high
+    return (value, value) if isinstance(value, (int, Decimal, date)) and not isinstance(value, bool) else (None, None)
+
+
+def negated(value: Any) -> Any:
+    return waiting([value]) if isinstance(value, Unknown) else not value
+
+
+def conjunction(values: Iterable[Any]) -> Any:
+    """False as soon as one is false, else unknown if one is unknown."""
+    still = []
+    for value in values:
+        if isinstance(value, Unknown):
+            still.append(value)
+        elif not value:
+            return False
+    return waiting(still) if still else True
+
+
+def disjunction(values: Iterable[Any]) -> Any:
+    return negated(conjunction(negated(v) for v in values))
+
+
+def compared(op: str, a: Any, b: Any) -> Any:
+    """A comparison; bounds may decide it though a side is unknown."""
+    if not isinstance(a, Unknown) and not isinstance(b, Unknown):
+        return {"==": lambda: a == b, "!=": lambda: a != b, "<": lambda: a < b, "<=": lambda: a <= b, ">": lambda: a > b, ">=": lambda: a >= b}[op]()
+    (low_a, high_a), (low_b, high_b) = bounds(a), bounds(b)
+    below = high_a is not None and low_b is not None and high_a < low_b
+    above = low_a is not None and high_b is not None and low_a > high_b
+    not_below = low_a is not None and high_b is not None and low_a >= high_b
+    not_above = high_a is not None and low_b is not None and high_a <= low_b
+    yes = {"==": False, "!=": below or above, "<": below, "<=": not_above, ">": above, ">=": not_below}[op]
+    no = {"==": below or above, "!=": False, "<": not_below, "<=": above, ">": not_above, ">=": below}[op]
+    return True if yes else False if no else waiting([a, b])
+
+
+def calculated(op: str, a: Any, b: Any) -> Any:
+    if not isinstance(a, Unknown) and not isinstance(b, Unknown):
+        return a + b if op == "+" else a - b if op == "-" else a * b
+    (low_a, high_a), (low_b, high_b) = bounds(a), bounds(b)
+    if op == "*":
+        return waiting([a, b], *_product(low_a, high_a, low_b, high_b))
+    if op == "-":
+        low_b, high_b = None if high_b is None else -high_b, None if low_b is None else -low_b
+    return waiting([a, b], None if low_a is None or low_b is None else low_a + low_b, None if high_a is None or high_b is None else high_a + high_b)
+
+
+def _product(low_a: Any, high_a: Any, low_b: Any, high_b: Any) -> tuple[Any, Any]:
+    if low_b is not None and low_b == high_b:
+        low_a, high_a, low_b, high_b = low_b, high_b, low_a, high_a
+    if low_a is not None and low_a == high_a:
+        ends = [None if x is None else low_a * x for x in (low_b, high_b)]
+        return (low_a, low_a) if low_a == 0 else (ends[0], ends[1]) if low_a > 0 else (ends[1], ends[0])
+    if low_a is not None and low_b is not None and low_a >= 0 and low_b >= 0:
+        return low_a * low_b, None if high_a is None or high_b is None else high_a * high_b
+    return None, None
+
+
+def extreme(name: str, values: list[Any]) -> Any:
+    """min or max of some values."""
+    pick: Any = max if name == "max" else min
+    if known(*values):
+        return pick(values)
+    lows, highs = ([e for e in ends if e is not None] for ends in zip(*map(bounds, values), strict=True))
+    low = pick(lows) if lows and (name == "max" or len(lows) == len(values)) else None
+    high = pick(highs) if highs and (name == "min" or len(highs) == len(values)) else None
+    return waiting(values, low, high)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the plain reading says. `states`: of every requirement; `outputs`: typed, with unknown parts."""
+
+    outcome: str
+    reasons: list[str]
+    warnings: list[str]
+    missing: list[str]
+    unset: list[str]
+    outputs: dict[str, Any]
+    states: dict[str, str]
+
+
+class Plain:
+    """One question: a policy, its typed facts (Unknown where absent), an instant."""
+
+    def __init__(self, policy: Policy, facts: Mapping[str, Any], as_of: datetime) -> None:
+        self.policy, self.facts, self.as_of = policy, facts, as_of
+        self.named: dict[str, Any] = {}
+
+    # -- the answer ----------------------------------------------------------------------------------------------------------------
+
+    def check(self) -> Answer:
+        outcome = self.outcome()
+        outputs = {name: self.output(name) for name in self.policy.outputs if name != "open_events"}
+        waits = [waiting([v]) for v in (outcome, *outputs.values()) if not known(v)]
+        for u in waits:
+            if u.error is not None and not u.paths:
+                raise u.error
+        found = [r.code for r in self.policy.requirements if r.effect in ("deny", "review") and self.fired(r) is True]
+        found += [t.code for t in self._transitions() if t.review and self.applies(t) is True]
+        warned = [r.code for r in self.policy.requirements if r.effect == "warn" and self.fired(r) is True]
+        missing, unset = ({x for u in waits for x in getattr(u, part)} for part in ("paths", "unset"))
+        shown = "undetermined" if isinstance(outcome, Unknown) else outcome
+        states = {r.code: self.state(r) for r in self.policy.requirements}
+        return Answer(shown, found, warned, sorted(missing), sorted(unset), outputs, states)
+
+    def compute(self) -> Answer:
+        """A machine: the events whose check with the same facts would not be denied."""
+        machine = self.policy.machine
+        if machine is None:
+            return self.check()
+        state = self.facts[machine.state]
+        asked = {e: Plain(self.policy, {**self.facts, machine.event: e}, self.as_of).check() for e in sorted(machine.events)}
+        blank = Plain(self.policy, {**self.facts, machine.event: Unknown(frozenset([machine.event]))}, self.as_of)
+        outputs = {name: blank.output(name) for name in self.policy.outputs if name not in ("open_events", "next_state")}
+        missing = {p for v in outputs.values() if not known(v) and machine.event not in waiting([v]).paths for p in waiting([v]).paths}
+        missing |= {p for e in asked for p in Plain(self.policy, {**self.facts, machine.event: e}, self.as_of).outcome_waits()}
+        opened = None if isinstance(state, Unknown) else tuple(e for e, answer in asked.items() if answer.outcome != "denied")
+        outputs = {"next_state": None, "open_events": opened, **outputs}
+        return Answer("undetermined" if opened is None else "allowed", [], [], sorted(missing - {machine.event}), [], outputs, {})
+
+    def outcome_waits(self) -> frozenset[str]:
+        outcome = self.outcome()
+        return outcome.paths if isinstance(outcome, Unknown) else NOTHING
+
+    def outcome(self) -> Any:
+        """A violated deny; else what could still deny or stop; else a review; else what could still ask for one; else allowed."""
+        if "outcome" not in self.named:
+            self.named["outcome"] = self._outcome()
+        return self.named["outcome"]
+
+    def _outcome(self) -> Any:
+        fired = {effect: [self.fired(r) for r in self.policy.requirements if r.effect == effect] for effect in ("deny", "undetermined", "review")}
+        fired["review"] += [self.applies(t) for t in self._transitions() if t.review]
+        if True in fired["deny"]:
+            return "denied"
+        still = {effect: [f for f in found if isinstance(f, Unknown)] for effect, found in fired.items()}
+        if True in fired["undetermined"]:
+            return waiting(still["deny"])
+        reviewed = True in fired["review"]
+        if still["deny"] or still["undetermined"]:
+            return waiting(still["deny"] + still["undetermined"] + ([] if reviewed else still["review"]))
+        if still["review"] and not reviewed:
+            return waiting(still["review"])
+        if self.policy.machine is not None and isinstance(target := self._first_that_applies(target=True), Unknown):
+            return target
+        return "review" if reviewed else "allowed"
+
+    def output(self, name: str) -> Any:
+        """The typed value of an output; an unknown item leaves a list unknown, an unknown field of a record only the field."""
+        if name == "next_state" and self.policy.machine is not None:
+            outcome = self.outcome()
+            return outcome if isinstance(outcome, Unknown) else None if outcome == "denied" else self._first_that_applies(target=True)
+        return _settled(self.value(name), self.policy.values[name].type)
+
+    def value(self, name: str) -> Any:
+        """A formula or output by name."""
+        if name in ("transition", "next_state") and self.policy.machine is not None:
+            return self._first_that_applies(target=name == "next_state")
+        if name not in self.named:
+            self.named[name] = self.walk(self.policy.values[name].node, {})
+        return self.named[name]
+
+    # -- requirements and transitions ----------------------------------------------------------------------------------------------
+
+    def state(self, r: RequirementDef) -> str:
+        fired = self.fired(r)
+        if isinstance(fired, Unknown):
+            return "unknown"
+        silent = r.when is not None and self.walk(r.when, {}) is False
+        return "violated" if fired else "not applicable" if silent else "satisfied"
+
+    def fired(self, r: RequirementDef) -> Any:
+        """Is the requirement violated? True, false or unknown."""
+        key = ("fired", r.code)
+        if key not in self.named:
+            self.named[key] = self._fired(r)  # type: ignore[index]
+        return self.named[key]  # type: ignore[index]
+
+    def _fired(self, r: RequirementDef) -> Any:
+        if self.policy.machine is not None and r.code == "wrong-actor":
+            actor = self.facts[self.policy.machine.actor] if self.policy.machine.actor else None
+            return disjunction(conjunction((self.applies(t), negated(self._among(actor, t.actors)))) for t in self._transitions() if t.actors is not None)
+        if self.policy.machine is not None and r.code == "not-open-in-state":
+            others = [q for q in self.policy.requirements if q.effect == "deny" and q.code != r.code]
+            return negated(disjunction([*map(self.applies, self._transitions()), *map(self.fired, others)]))
+        require = s.Const(value=False) if r.require is None else r.require
+        condition = s.Not(item=require) if r.when is None else s.And(items=(r.when, s.Not(item=require)))
+        found = self.walk(condition, {})
+        return self._leaning(condition, True) if r.fires_on_unset and isinstance(found, Unknown) and found.unset else found
+
+    def _leaning(self, node: s.Node, to: bool) -> Any:
+        """A condition in which whatever an unset parameter leaves open leans to one side."""
+        match node:
+            case s.And(items=items):
+                return conjunction(self._leaning(i, to) for i in items)
+            case s.Or(items=items):
+                return disjunction(self._leaning(i, to) for i in items)
+            case s.Not(item=item):
+                return negated(self._leaning(item, not to))
+            case s.Formula(name=name) if name in self.policy.values:
+                return self._leaning(self.policy.values[name].node, to)
+        found = self.walk(node, {})
+        return to if isinstance(found, Unknown) and found.unset else found
+
+    def _transitions(self) -> tuple[TransitionDef, ...]:
+        return () if self.policy.machine is None else self.policy.machine.transitions
+
+    def applies(self, t: TransitionDef) -> Any:
+        machine = self.policy.machine
+        assert machine is not None
+        tests = (compared("==", self.facts[machine.event], t.event), self._among(self.facts[machine.state], t.states))
+        return conjunction(itertools.chain(tests, () if t.when is None else (self.walk(w, {}) for w in [t.when])))
+
+    def _among(self, item: Any, values: Iterable[str] | None) -> Any:
+        return item if isinstance(item, Unknown) else item in (values or ())
+
+    def _first_that_applies(self, target: bool) -> Any:
+        machine = self.policy.machine
+        assert machine is not None
+        found: Any = None
+        for t in reversed(self._transitions()):
+            to = t.code if not target else self.facts[machine.state] if t.to is None else t.to
+            found = self._chosen(self.applies(t), to, found)
+        return found
+
+    # -- expressions ---------------------------------------------------------------------------------------------------------------
+
+    def walk(self, node: s.Node, env: Env) -> Any:
+        """The value of a node. `env` holds the variables and, inside `each`, the running sums."""
+        match node:
+            case s.Const(value=value):
+                return value
+            case s.Fact(name=name):
+                return self.facts[name]
+            case s.Parameter(name=name, key=key):
+                parameter = self.policy.parameters[name]
+                if parameter.unset:
+                    return Unknown(unset=frozenset([name]))
+                entry = None if key is None else self.walk(key, env)
+                return parameter.value if key is None else entry if isinstance(entry, Unknown) else parameter.value[entry]
+            case s.Formula(name=name):
+                return self.value(name)
+            case s.Variable(name=name):
+                return env[name]
+            case s.FieldOf(record=inner, name=name):
+                record = self.walk(inner, env)
+                return record if isinstance(record, Unknown) else record[inner.type.index(name)]  # type: ignore[attr-defined]
+            case s.AsOf():
+                return self.as_of
+            case s.Not(item=item):
+                return negated(self.walk(item, env))
+            case s.And(items=items):
+                return conjunction(self.walk(i, env) for i in items)
+            case s.Or(items=items):
+                return disjunction(self.walk(i, env) for i in items)
+            case s.If(condition=condition, then=then, otherwise=otherwise):
+                return self._branch(self.walk(condition, env), then, otherwise, env)
+            case s.First(lines=lines):
+                return self._lines(list(lines), env)
+            case s.Compare():
+                return self._comparison(node, env)
+            case s.In(item=item, collection=collection):
+                return self._membership(self.walk(item, env), self.walk(collection, env))
+            case s.IsNull(item=item):
+                found = self.walk(item, env)
+                return (waiting([found]) if item.nullable else False) if isinstance(found, Unknown) else found is None
+            case s.Arithmetic(op=op, left=left, right=right):
+                return calculated(op, self.walk(left, env), self.walk(right, env))
+            case s.Negative(item=item):
+                return calculated("-", 0, self.walk(item, env))
+            case s.Call(function=function, arguments=arguments):
+                return self._call(function, [self.walk(a, env) for a in arguments])
+            case s.Aggregate():
+                return self._aggregate(node, env)
+            case s.Select():
+                return self._select(node, env)
+            case s.ListOf(items=items):
+                return tuple(self.walk(i, env) for i in items)
+            case s.SetOf(members=members):
+                held = [(value, self.walk(test, env)) for value, test in members]
+                return waiting(h for _, h in held) if not known(*(h for _, h in held)) else tuple(dict.fromkeys(v for v, h in held if h))
+            case s.TableCall(table=table, arguments=arguments):
+                return looked_up(self.policy.tables[table], [(self.walk(a, env), a.nullable) for _, a in arguments])
+            case s.ScaleCall(scale=scale, amount=amount):
+                found = self.walk(amount, env)
+                return waiting([found]) if isinstance(found, Unknown) else rated(self.policy.scales[scale], found)
+            case s.Violated(code=code):
+                return self.fired(next(r for r in self.policy.requirements if r.code == code))
+            case s.Applies(code=code):
+                return self.applies(next(t for t in self._transitions() if t.code == code))
+            case s.Outcome():
+                return self.outcome()
+            case s.Preceding():
+                return env[node]
+            case s.Each():
+                return self._each(node, env)
+        raise AssertionError(node)
+
+    def _branch(self, condition: Any, then: s.Node, otherwise: s.Node, env: Env) -> Any:
+        if not isinstance(condition, Unknown):
+            return self.walk(then if condition else otherwise, env)
+        return self._chosen(condition, self.walk(then, env), self.walk(otherwise, env))
+
+    def _chosen(self, condition: Any, a: Any, b: Any) -> Any:
+        """`a` if the condition holds, else `b`; known in spite of an unknown condition where both are the same."""
+        if not isinstance(condition, Unknown):
+            return a if condition else b
+        if known(a, b) and a == b:
+            return a
+        (low_a, high_a), (low_b, high_b) = bounds(a), bounds(b)
+        return waiting(
+            [condition, a, b], None if low_a is None or low_b is None else min(low_a, low_b), None if high_a is None or high_b is None else max(high_a, high_b)
+        )
+
+    def _lines(self, lines: list[s.Line], env: Env) -> Any:
+        head, *rest = lines
+        if head.when is None:
+            return self.walk(head.then, env)
+        held = self.walk(head.when, env)
+        if not isinstance(held, Unknown):
+            return self.walk(head.then, env) if held else self._lines(rest, env)
+        return self._chosen(held, self.walk(head.then, env), self._lines(rest, env))
+
+    def _comparison(self, node: s.Compare, env: Env) -> Any:
+        a, b = self.walk(node.left, env), self.walk(node.right, env)
+        if isinstance(node.left.type, SetType) or isinstance(node.right.type, SetType):
+            if not known(a, b):
+                return waiting([a, b])
+            same = a is b if a is None or b is None else set(a) == set(b)
+            return same == (node.op == "==")
+        if node.order is not None:
+            a, b = (x if isinstance(x, Unknown) else node.order.index(x) for x in (a, b))
+        for side, other, kind in ((a, b, node.right), (b, a, node.left)):
+            if side is None and isinstance(other, Unknown) and not kind.nullable:
+                return node.op == "!="
+        return compared(node.op, a, b)
+
+    def _membership(self, item: Any, collection: Any) -> Any:
+        if isinstance(collection, Unknown):
+            return waiting([item, collection])
+        return disjunction(compared("==", item, c) for c in collection)
+
+    def _call(self, function: str, arguments: list[Any]) -> Any:
+        first = arguments[0]
+        if function in ("min", "max"):
+            return extreme(function, arguments)
+        if isinstance(first, tuple) and function in ("count", "empty", "only") and not (function == "only" and len(first) == 1 and not known(first)):
+            return FUNCTIONS[function](first)
+        if not known(*arguments):
+            low = high = None
+            if function in ("round_half_up", "floor", "ceil") and known(*arguments[1:]):
+                low, high = (None if b is None else FUNCTIONS[function](b, *arguments[1:]) for b in bounds(first))
+            return waiting(arguments, 0 if function in ("count", "length") else low, high)
+        try:
+            return FUNCTIONS[function](*arguments)
+        except EvaluationError as error:
+            return Unknown(error=error)
+
+    # -- lists ---------------------------------------------------------------------------------------------------------------------
+
+    def _aggregate(self, node: s.Aggregate, env: Env) -> Any:
+        source = self.walk(node.source, env)
+        name, value = node.function, node.value
+        if isinstance(source, Unknown):
+            never_negative = name == "count" or (name == "sum" and value is not None and isinstance(value.type, NumberType) and not value.type.signed)
+            return waiting([source], 0 if never_negative else None)
+        inner = [{**env, node.variable: item} for item in source]
+        held = [(e, True if node.condition is None else self.walk(node.condition, e)) for e in inner]
+        if name == "count":
+            sure, maybe = sum(h is True for _, h in held), [h for _, h in held if isinstance(h, Unknown)]
+            return waiting(maybe, sure, sure + len(maybe)) if maybe else sure
+        assert value is not None
+        if name in ("any", "all"):
+            tests = (conjunction(itertools.chain([h], (self.walk(v, e) if name == "any" else negated(self.walk(v, e)) for v in [value]))) for e, h in held)
+            return disjunction(tests) if name == "any" else negated(disjunction(tests))
+        values = [(h, self.walk(value, e)) for e, h in held if h is not False]
+        if name == "sum":
+            total: Any = 0
+            for h, amount in values:
+                total = calculated("+", total, self._chosen(h, amount, 0))
+            return total
+        if not known(*values):
+            return waiting(values)
+        return extreme(name, [v for _, v in values]) if values else None
+
+    def _select(self, node: s.Select, env: Env) -> Any:
+        source = self.walk(node.source, env)
+        if isinstance(source, Unknown):
+            return source
+        inner = [{**env, node.variable: item} for item in source]
+        held = [(e, True if node.condition is None else self.walk(node.condition, e)) for e in inner]
+        values = [(h, self.walk(node.value, e)) for e, h in held if h is not False]
+        if not known(*(h for h, _ in values)):
+            return waiting(values)
+        found = tuple(v for _, v in values)
+        if isinstance(node.type, SetType):
+            return tuple(dict.fromkeys(found)) if known(found) else waiting(found)
+        return found
+
+    def _each(self, node: s.Each, env: Env) -> Any:
+        source = self.walk(node.source, env)
+        if isinstance(source, Unknown):
+            return source
+        inner = [{**env, node.variable: item} for item in source]
+        kept = [(e, True if node.where is None else self.walk(node.where, e)) for e in inner]
+        kept = [(e, h) for e, h in kept if h is not False]
+        keys = [tuple(self.walk(key, e) for key, _ in node.order) for e, _ in kept]
+        doubts: list[Any] = [h for _, h in kept] + ([k for key in keys for k in key] if len(kept) > 1 else [])
+        if known(*doubts):
+            for i in reversed(range(len(node.order))):
+                ranked = sorted(zip(keys, kept, strict=True), key=lambda pair: pair[0][i], reverse=node.order[i][1])
+                keys, kept = [k for k, _ in ranked], [x for _, x in ranked]
+        elif node.order:
+            doubts += [k for key in keys for k in key]
+        sums = {p: Unknown() if not known(*doubts) else 0 for _, let in node.lets for p in _own_sums(let)}
+        records: list[Any] = []
+        for e, _ in kept:
+            e.update(sums)
+            for name, let in node.lets:
+                e[name] = self.walk(let, e)
+            grown = {p: self.walk(p.value, e) for p in sums}
+            doubts += [g for g in grown.values() if not known(*doubts) and not known(g)]
+            sums = {p: calculated("+", total, grown[p]) for p, total in sums.items()}
+            keep = True if node.keep is None else self.walk(node.keep, e)
+            if keep is False:
+                continue
+            doubts.append(keep)
+            for row in node.rows:
+                held = True if row.when is None else self.walk(row.when, e)
+                if held is not False:
+                    doubts.append(held)
+                    records.append(tuple(self.walk(v, e) for v in row.values))
+        if not known(*doubts) or (node.whole and not known(*records)):
+            return waiting([*doubts, *records])
+        return tuple(records)
+
+
+def _own_sums(node: s.Node) -> Iterator[s.Preceding]:
+    if isinstance(node, s.Preceding):
+        yield node
+    elif not isinstance(node, s.Each):
+        for child in s.children(node):
+            yield from _own_sums(child)
+
+
+def _settled(value: Any, t: Type) -> Any:
+    """A list of plain values is unknown as a whole if one of them is."""
+    if isinstance(value, tuple) and isinstance(t, RecordType):
+        return tuple(_settled(v, f.type) for v, f in zip(value, t.fields, strict=True))
+    if isinstance(value, tuple) and isinstance(t, ListType) and isinstance(t.item, RecordType):
+        return tuple(_settled(v, t.item) for v in value)
+    return waiting([value]) if isinstance(value, tuple) and not known(value) else value
+
+
+# -- tables and scales ---------------------------------------------------------------------------------------------------------------------
+
+
+def looked_up(table: TableDef, given: list[tuple[Any, bool]]) -> Any:
+    """A look-up; with unknown inputs, what all possible look-ups agree on."""
+    columns = [_possible(table, i, value, nullable) for i, (value, nullable) in enumerate(given)]
+    found, errors = [], []
+    for values in itertools.product(*columns):
+        try:
+            found.append(by_hit_policy(table, [r for r in table.rows if all(c.accepts(v) for c, v in zip(r.cells, values, strict=True))]))
+        except EvaluationError as error:
+            errors.append(error)
+    doubt = waiting(value for value, _ in given)
+    if errors:
+        return Unknown(doubt.paths, doubt.unset, errors[0])
+    if all(f == found[0] for f in found):
+        return found[0]
+    if table.hit in ("collect", "count"):
+        return doubt
+    return tuple(column[0] if all(c == column[0] for c in column) else doubt for column in zip(*found, strict=True))
+
+
+def _possible(table: TableDef, column: int, value: Any, nullable: bool) -> list[Any]:
+    """Values that stand for all that an input may be: each that a cell names, one between any two, one beyond each end."""
+    if not isinstance(value, Unknown):
+        return [value]
+    kind = table.inputs[column][1]
+    null = [None] if nullable else []
+    if isinstance(kind, BoolType):
+        return [False, True, *null]
+    if isinstance(kind, EnumType):
+        return [*kind.values, *null]
+    named = {v for r in table.rows for v in (*r.cells[column].values, r.cells[column].low, r.cells[column].high) if v is not None}
+    if not isinstance(kind, NumberType):
+        raise NotImplementedError(f"an unknown input of type {kind}")
+    ends = sorted(named) or [Decimal(0)]
+    between = [(a + b) / Decimal(2) for a, b in itertools.pairwise(ends)]
+    every = [ends[0] - 1, *ends, *between, ends[-1] + 1]
+    return [x for x in every if (value.low is None or x >= value.low) and (value.high is None or x <= value.high)] + null
+
+
+def by_hit_policy(table: TableDef, rows: list[TableRow]) -> Any:
+    hit = table.hit
+    if hit == "count":
+        return len(rows)
+    if hit == "collect":
+        return tuple(r.outputs for r in rows)
+    if not rows:
+        if table.default is not None:
+            return table.default
+        if hit == "sum":
+            return tuple(Decimal(0) for _ in table.outputs)
+        raise EvaluationError("no-row-matched", f"table `{table.name}`: no row matches", table.place)
+    if hit == "unique" and len(rows) > 1:
+        raise EvaluationError("several-rows-matched", f"table `{table.name}`: several rows match", table.place)
+    if hit == "any" and any(r.outputs != rows[0].outputs for r in rows):
+        raise EvaluationError("rows-disagree", f"table `{table.name}`: rows disagree", table.place)
+    if hit == "priority":
+        assert table.priority is not None
+        names = [name for name, _ in table.outputs]
+        best_first, column = table.priority[1], names.index(table.priority[0])
+        return next(r.outputs for value in best_first for r in rows if r.outputs[column] == value)
+    if hit in ("sum", "min", "max"):
+        merge: Any = {"sum": sum, "min": min, "max": max}[hit]
+        return tuple(merge([v for v in values if v is not None]) for values in zip(*(r.outputs for r in rows), strict=True))
+    return rows[0].outputs
+
+
+def rated(scale: ScaleDef, amount: Any) -> Any:
+    """marginal: each slice by its own rate; whole: all of it by the bracket that it reaches."""
+    reached = [(start, rate) for start, rate in scale.brackets if amount >= start]
+    if not reached:
+        return Decimal(0)
+    if scale.mode == "whole":
+        return amount * reached[-1][1]
+    ends = [start for start, _ in reached[1:]] + [amount]
+    return sum(((end - start) * rate for (start, rate), end in zip(reached, ends, strict=True)), Decimal(0))
