@@ -74,7 +74,8 @@ class Blocks:
                 raise BlockFault((*here, key), 0, f"the lines do not go together: {kind} and {then.type}")
             kind, nullable = both, nullable or then.nullable
             refs = tuple(line.source.refs) if line.source else ()
-            lines.append(s.Line(when=when, then=then, code=line.code, refs=refs, type=then.type, place=self.place(here, 0)))
+            codes = (*([line.code] if line.code else []), *line.codes)
+            lines.append(s.Line(when=when, then=then, codes=codes, refs=refs, type=then.type, place=self.place(here, 0)))
         assert kind is not None
         return s.First(lines=tuple(lines), type=kind, nullable=nullable, place=self.place(path, 0))
 

@@ -172,7 +172,7 @@ class Checker:
             for target, text in fact.from_.with_.items():
                 node = self.attempt(self.blocks.expression, text, (*path, target), replace(self.scope, free_values=True))
                 if node is not None:
-                    bindings.append((target, node))
+                    bindings.append((target, inlined(node, self.values)))
             if fact.from_.policy == self.model.policy:
                 self.fault(("facts", name, "from"), "a policy cannot take a fact from itself", "name another policy")
             origin = FromPolicy(fact.from_.policy, fact.from_.output, tuple(bindings))
@@ -409,7 +409,7 @@ def warnings_of(policy: Policy) -> list[Fault]:
         if ("parameter", name) in read or f"{{parameters.{name}}}" in said:
             if parameter.unset:
                 warn(parameter.place, f"the parameter `{name}` is unset: what needs it stays undetermined", "its owner sets it in a version")
-        elif not parameter.unset:
+        elif not parameter.unset and not policy.model.parameters[name].note:
             warn(parameter.place, f"the parameter `{name}` is read by no rule", "use it, or take it out")
     machine = policy.machine
     for state in machine.states[1:] if machine else ():
@@ -444,6 +444,21 @@ def replaced(node: s.Node, fact: str, value: s.Node, values: dict[str, ValueDef]
 
     changed = {f.name: inside(getattr(node, f.name)) for f in fields(node) if f.name not in ("type", "place", "nullable")}
     return replace(node, **changed)
+
+
+def inlined(node: s.Node, values: dict[str, ValueDef]) -> s.Node:
+    """The node with every formula written out."""
+
+    def inside(part: Any) -> Any:
+        if isinstance(part, s.Formula) and part.name in values:
+            return inlined(values[part.name].node, values)
+        if isinstance(part, s.Node):
+            return inlined(part, values)
+        return tuple(inside(p) for p in part) if isinstance(part, tuple) else part
+
+    if isinstance(node, s.Formula):
+        return inside(node)  # type: ignore[no-any-return]
+    return replace(node, **{f.name: inside(getattr(node, f.name)) for f in fields(node) if f.name not in ("type", "place", "nullable")})
 
 
 def rests_on(node: s.Node, fact: str, values: dict[str, ValueDef]) -> bool:

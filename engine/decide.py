@@ -21,7 +21,7 @@ from engine.plan import plan
 from engine.policy import Policy
 from engine.readers import reader_of
 from engine.tables import TableIndex
-from engine.types import EXACT, plain
+from engine.types import EXACT
 
 #: Finds the program of another policy at an instant; None where no version is in force.
 Resolver = Callable[[str], "Program | None"]
@@ -36,6 +36,7 @@ class Result:
     outcome: Any
     values: tuple[Any, ...]
     moment: datetime
+    known: bool
     used: tuple[str, ...] = ()
 
 
@@ -94,16 +95,16 @@ class Program:
 
     def result(self, facts: Any, as_of: datetime, resolve: Resolver | None = None) -> Result:
         slots, known, used = self.slots(facts, as_of, resolve)
-        return replace(self.run(slots, known, as_of), used=used)
+        return self.run(slots, known, as_of, used)
 
-    def run(self, slots: tuple[Any, ...], known: bool, as_of: datetime) -> Result:
+    def run(self, slots: tuple[Any, ...], known: bool, as_of: datetime, used: tuple[str, ...] = ()) -> Result:
         """Evaluate typed facts; the quick way where everything is known."""
         today = to_date(as_of)
         if known and not self.needs_open:
             try:
                 rules, outcome, values = self.known()(slots, as_of, today)
                 if type(outcome) is not Unknown:
-                    return Result(slots, rules, outcome, values, as_of)
+                    return Result(slots, rules, outcome, values, as_of, True, used)
             except (EvaluationError, TypeError):
                 pass
         rules, outcome, values = self.open()(slots, as_of, today)
@@ -113,7 +114,7 @@ class Program:
             if type(target) is Unknown:
                 outcome = target
         self._fail_if_it_matters(rules, outcome, values)
-        return Result(slots, rules, outcome, values, as_of)
+        return Result(slots, rules, outcome, values, as_of, False, used)
 
     def _fail_if_it_matters(self, rules: tuple[Any, ...], outcome: Any, values: tuple[Any, ...]) -> None:
         waiting = [outcome] if type(outcome) is Unknown else []
@@ -187,26 +188,3 @@ def with_parameters(policy: Policy, overrides: Mapping[str, Any]) -> Policy:
     if bad:
         raise FactsError(bad)
     return replace(policy, parameters=parameters)
-
-
-def shown_outputs(program: Program, result: Result) -> dict[str, Any]:
-    """The outputs as JSON data: what is known, null for the rest."""
-    flat = []
-    for name in program.policy.outputs:
-        if name == "open_events":
-            continue
-        value = program.output(result, name)
-        kind = program.words.output_types[name]
-        flat.append((name, plain(known_part(value), kind)))
-    from engine.types import nested
-
-    return nested(flat)
-
-
-def known_part(value: Any) -> Any:
-    """A value with null for its unknown parts."""
-    if type(value) is Unknown:
-        return None
-    if isinstance(value, tuple):
-        return tuple(known_part(v) for v in value)
-    return value

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from engine.kleene import Unknown, unknown_parts
 from engine.model import SourceRef, Texts
 from engine.plan import Plan, Rule
 from engine.policy import Policy
-from engine.types import BOOL, DateTimeType, EnumType, ListType, RecordType, SetType, Type, plain
+from engine.types import BOOL, DateTimeType, EnumType, ListType, RecordType, SetType, Type, nested, plain, plainer
 
 if TYPE_CHECKING:
     from engine.decide import Program, Result
@@ -37,7 +38,6 @@ class Words:
             self.output_types["next_state"] = EnumType(policy.machine.states)
         self.value_types: dict[str, Type] = {n: v.type for n, v in policy.values.items()} | self.output_types
         self.fact_order = sorted(range(len(policy.facts)), key=list(policy.facts).__getitem__)
-        self.fact_names = [list(policy.facts)[i] for i in self.fact_order]
         self.value_position = {n: i for i, n in enumerate(plan.values)}
         told = {r.code: (r.reason, r.remedy, r.source) for r in policy.requirements}
         if policy.machine is not None:
@@ -45,6 +45,10 @@ class Words:
         self.entries = [self._entry(i, r, told) for i, r in enumerate(plan.rules)]
         self.told_rules = [(i, e) for i, e in enumerate(self.entries) if e is not None]
         self.shown = [n for n in policy.outputs if n != "open_events"]
+        self.facts_in_order: Callable[[tuple[Any, ...]], Any] = _getter(self.fact_order)
+        self.shown_plainly = [(n, self.value_position[n], plainer(self.output_types[n])) for n in self.shown]
+        self.plan_is_plain = policy.machine is None
+        self.dotted = any("." in n for n in self.shown)
         self.base = {"policy": policy.id, "version": policy.version, "digest": policy.digest}
 
     def _entry(self, i: int, rule: Rule, told: dict[str, tuple[Texts | None, Texts | None, SourceRef]]) -> _Entry | None:
@@ -58,27 +62,29 @@ class Words:
 
     def answer(self, program: Program, result: Result) -> dict[str, Any]:
         """The answer, sealed with its receipt."""
-        reasons, warnings = [], []
-        for i, entry in self.told_rules:
-            state = result.rules[i]
-            if state is True or state == 1:
-                (warnings if entry.rule.effect == "warn" else reasons).append(entry.told(program, result, self))
-        outputs, waiting = self.outputs(program, result)
+        reasons: list[Any] = []
+        warnings: list[Any] = []
+        if True in result.rules:
+            for i, entry in self.told_rules:
+                if result.rules[i] is True or result.rules[i] == 1:
+                    (warnings if entry.rule.effect == "warn" else reasons).append(entry.told(program, result, self))
         outcome = result.outcome
-        if type(outcome) is Unknown:
-            waiting.append(outcome)
-            outcome = "undetermined"
         missing: list[str] = []
         unset: list[str] = []
-        if waiting:
-            missing = sorted({path for u in waiting for path in u.paths})
-            unset = sorted({name for u in waiting for name in u.unset})
-        return sealed(program, result.slots, result.moment, result.used, outcome, reasons, warnings, missing, outputs, unset)
+        if result.known and self.plan_is_plain:
+            flat = {n: result.values[i] if make is None else make(result.values[i]) for n, i, make in self.shown_plainly}
+            outputs = nested(flat.items()) if self.dotted else flat
+        else:
+            outputs, waiting = self.outputs(program, result)
+            if type(outcome) is Unknown:
+                waiting.append(outcome)
+                outcome = "undetermined"
+            if waiting:
+                missing = sorted({path for u in waiting for path in u.paths})
+                unset = sorted({name for u in waiting for name in u.unset})
+        return sealed(program, result, outcome, reasons, warnings, missing, outputs, unset)
 
     def outputs(self, program: Program, result: Result) -> tuple[dict[str, Any], list[Unknown]]:
-        from engine.decide import known_part
-        from engine.types import nested
-
         flat, waiting = [], []
         for name in self.shown:
             value = program.output(result, name)
@@ -162,14 +168,13 @@ def filled(texts: dict[str, str], program: Program, result: Result, words: Words
 
 
 def sealed(
-    program: Program, slots: tuple[Any, ...], moment: datetime, used: tuple[str, ...], outcome: str,
-    reasons: list[Any], warnings: list[Any], missing: list[str], outputs: dict[str, Any], unset: list[str],
-) -> dict[str, Any]:  # fmt: skip
+    program: Program, result: Result, outcome: str, reasons: list[Any], warnings: list[Any], missing: list[str], outputs: dict[str, Any], unset: list[str]
+) -> dict[str, Any]:
     """Put the answer together and seal it: SHA-256 over the digests of the rules used, the facts, as_of and the answer, as canonical JSON."""
     words = program.words
     answer: dict[str, Any] = {
         **words.base,
-        "as_of": moment.isoformat(),
+        "as_of": result.moment.isoformat(),
         "outcome": outcome,
         "reasons": reasons,
         "warnings": warnings,
@@ -180,23 +185,32 @@ def sealed(
         answer["unset_parameters"] = unset
     if program.overrides:
         answer["parameters"] = program.overrides
-    facts = canonical_facts(words.fact_names, words.fact_order, slots)
-    seal = hashlib.sha256(_canonical.encode([used, facts, answer]))
+    facts: Any = words.facts_in_order(result.slots)
+    if not result.known:
+        facts = [_without_unknowns(v) for v in facts]
+    seal = hashlib.sha256(_canonical.encode((result.used, facts, answer)))
     answer["receipt"] = "sha256:" + seal.hexdigest()
     return answer
 
 
-def canonical_facts(names: Iterable[str], order: Iterable[int], slots: tuple[Any, ...]) -> dict[str, Any]:
-    """The known facts by dotted name, records as lists of their fields in the order of the rule file."""
-    found = {}
-    for name, i in zip(names, order, strict=True):
-        value = slots[i]
-        if type(value) is not Unknown:
-            found[name] = value if not isinstance(value, tuple) else _without_unknowns(value)
-    return found
+def _getter(order: list[int]) -> Callable[[tuple[Any, ...]], Any]:
+    """The slots in the order of the fact names."""
+    if len(order) == 1:
+        return lambda slots: (slots[order[0]],)
+    return operator.itemgetter(*order)
+
+
+def known_part(value: Any) -> Any:
+    """A value with null for its unknown parts."""
+    if type(value) is Unknown:
+        return None
+    if isinstance(value, tuple):
+        return tuple(known_part(v) for v in value)
+    return value
 
 
 def _without_unknowns(value: Any) -> Any:
+    """Canonical facts: what is unknown is marked as such, so that it is told from null."""
     if isinstance(value, tuple):
         return [_without_unknowns(v) for v in value]
     return {"unknown": True} if type(value) is Unknown else value

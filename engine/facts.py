@@ -6,10 +6,10 @@ Unknown (absent) facts become Unknown values that know their own name; a fact in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from engine.errors import BadFact, FactsError, did_you_mean
@@ -46,16 +46,16 @@ def as_number(raw: Any, t: NumberType) -> int | Decimal:
     """A number of a request: a JSON number or text, taken as its decimal text. Exact, or refused."""
     if isinstance(raw, bool) or not isinstance(raw, (int, str, Decimal)):
         raise _Bad(f"expected {t}, got {_shown(raw)}", "write a number, or its decimal text in quotes")
-    return _number(str(raw) if not isinstance(raw, Decimal) else format_decimal(raw), t)
+    return number_reader(t)(str(raw))
 
 
-def format_decimal(raw: Decimal) -> str:
-    """The text of a JSON number; an exponent is kept, so that it is refused."""
-    return str(raw)
+@lru_cache(maxsize=512)
+def number_reader(t: NumberType) -> Callable[[str], int | Decimal]:
+    """Reads the decimal text of one type; texts read before are remembered (bounded)."""
+    return lru_cache(maxsize=4096)(partial(_number, t))
 
 
-@lru_cache(maxsize=8192)
-def _number(text: str, t: NumberType) -> int | Decimal:
+def _number(t: NumberType, text: str) -> int | Decimal:
     if not _NUMBER.match(text):
         hint = "write it without exponent, sign +, spaces or separators"
         raise _Bad(f"expected {t}, got `{text[:40]}`", hint)

@@ -195,7 +195,8 @@ def k_field(record: Any, index: int) -> Any:
     return unknown_of(record) if type(record) is Unknown else record[index]
 
 
-#: Functions that never fall where their first argument rises, so that bounds go through them.
+#: Functions that ask for the number of items only; and functions that never fall where their first argument rises, so that bounds go through them.
+_LENGTH = (FUNCTIONS["count"], FUNCTIONS["empty"])
 _RISING = (FUNCTIONS["round_half_up"], FUNCTIONS["floor"], FUNCTIONS["ceil"])
 
 
@@ -203,8 +204,8 @@ def k_call(function: Callable[..., Any], *arguments: Any) -> Any:
     """A function of known arguments; unknown if one of them is, or if it cannot be computed (an error that counts only if it matters)."""
     found = [u for a in arguments for u in _unknowns(a)]
     if found:
-        if function is len and type(arguments[0]) is not Unknown:
-            return len(arguments[0])
+        if function in _LENGTH and type(arguments[0]) is not Unknown:
+            return function(arguments[0])
         merged = unknown_of(*found)
         if function in _RISING and not any(_unknowns(a) for a in arguments[1:]):
             low, high = (None if bound is None else function(bound, *arguments[1:]) for bound in _bounds(arguments[0]))

@@ -108,16 +108,17 @@ class Library:
         return releases.periods(releases.known(self._released.get(policy, ()), policy, known_at))
 
     def resolver(self, as_of: datetime, known_at: datetime | None) -> Resolver:
-        """Finds the policies that others use: in force at the same instants; a policy with drafts only is used in its newest draft."""
+        """Finds the policies that others use: in force at the same instants; a policy with drafts only is used in the draft that `as_of` falls to."""
 
         def resolve(policy: str) -> Program | None:
             try:
                 return self.in_force(policy, as_of, known_at).program
             except NotFound:
                 versions = self.versions.get(policy, {})
-                if versions and policy not in self._released:
-                    return versions[max(versions)].program
-                return None
+                if not versions or policy in self._released:
+                    return None
+                begun = [v for v in versions.values() if v.policy.effective_from <= to_date(as_of)]
+                return max(begun, key=lambda v: v.policy.effective_from).program if begun else None
 
         return resolve
 

@@ -31,8 +31,10 @@ def open_events(program: Program, facts: Any, as_of: datetime, resolve: Resolver
                 events.append(name)
                 if type(result.outcome) is Unknown:
                     missing |= result.outcome.paths
-    outputs, waiting = program.words.outputs(program, program.run((*slots[:event], program.reader.unknowns[machine.event], *slots[event + 1 :]), False, as_of))
+    unasked = program.run((*slots[:event], program.reader.unknowns[machine.event], *slots[event + 1 :]), False, as_of, used)
+    outputs, waiting = program.words.outputs(program, unasked)
     missing |= {path for u in waiting if machine.event not in u.paths for path in u.paths}
     outputs |= {"next_state": None, "open_events": events}
     outcome = "allowed" if events is not None else "undetermined"
-    return explain.sealed(program, slots, as_of, used, outcome, [], [], sorted(missing - {machine.event}), outputs, [])
+    unset = sorted({name for u in waiting for name in u.unset})
+    return explain.sealed(program, unasked, outcome, [], [], sorted(missing - {machine.event}), outputs, unset)

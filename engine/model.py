@@ -87,6 +87,7 @@ class LineModel(Strict):
     then: Scalar = None
     otherwise: Scalar = Field(default=None, alias="else")
     code: Code | None = None
+    codes: list[Code] = []
     source: SourceRef | None = None
 
 

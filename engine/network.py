@@ -13,6 +13,7 @@ import itertools
 import json
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -29,6 +30,8 @@ Conjunction = dict[int, int]
 
 _numbers = itertools.count()
 _lock = threading.Lock()
+#: Rulesets that nothing uses any more. A finalizer may run in the middle of a match, so it only leaves a note here.
+_unused: deque[int] = deque()
 
 
 class _Ruleset:
@@ -42,8 +45,10 @@ class _Ruleset:
             for n, (_, conjunction) in enumerate(rules)
         }
         with _lock:
+            while _unused:
+                rete.delete_ruleset(_unused.popleft())
             self.handle = rete.create_ruleset(f"policy-{next(_numbers)}", json.dumps(definition))
-        weakref.finalize(self, _delete, self.handle)
+        weakref.finalize(self, _unused.append, self.handle)
 
     def fire(self, signature: Signature) -> set[int]:
         """The rules that match: one fact is asserted, every rule that fires is taken from the agenda, the fact is retracted."""
@@ -61,11 +66,6 @@ class _Ruleset:
             finally:
                 rete.retract_fact(self.handle, fact)
         return fired
-
-
-def _delete(handle: int) -> None:
-    with _lock:
-        rete.delete_ruleset(handle)
 
 
 class Network:

@@ -6,6 +6,7 @@ Whatever it does not expect (a misfit, a dotted name, a fact of another policy) 
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from engine import facts as f
@@ -22,7 +23,7 @@ class Unexpected(Exception):
 
 def reader_of(reader: f.FactReader) -> Reader:
     """Write the reader of one policy."""
-    env: dict[str, Any] = {"Unexpected": Unexpected, "M": f._MISSING, "number": f._number, "to_date": f._date, "to_datetime": f._datetime}
+    env: dict[str, Any] = {"Unexpected": Unexpected, "Decimal": Decimal, "M": f._MISSING, "to_date": f._date, "to_datetime": f._datetime}
     lines = ["def read(d):", "    known = True", "    if type(d) is not dict: raise Unexpected"]
     tree: dict[str, Any] = {}
     for i, name in enumerate(reader.facts):
@@ -75,11 +76,14 @@ def _convert(slot: str, t: Type, nullable: bool, env: dict[str, Any]) -> list[st
     if isinstance(t, TextType):
         return [*lines, f"elif type({slot}) is not str or len({slot}) > {f.MAX_TEXT} or not {slot}.strip(): raise Unexpected"]
     if isinstance(t, NumberType):
-        env[constant] = t
         if t.name == "integer":
             limit = f"-{10**18} < {slot} < {10**18}" if t.signed else f"0 <= {slot} < {10**18}"
             return [*lines, f"elif type({slot}) is int and {limit}: pass", "else: raise Unexpected"]
-        return [*lines, f"elif type({slot}) is str: {slot} = number({slot}, {constant})", f"elif type({slot}) is not bool: {slot} = number(str({slot}), {constant})", "else: raise Unexpected"]
+        env[constant] = f.number_reader(t)
+        return [
+            *lines, f"elif type({slot}) is str: {slot} = {constant}({slot})",
+            f"elif type({slot}) is int or type({slot}) is Decimal: {slot} = {constant}(str({slot}))", "else: raise Unexpected",
+        ]  # fmt: skip
     if isinstance(t, DateType):
         return [*lines, f"else: {slot} = to_date({slot})"]
     if isinstance(t, DateTimeType):
@@ -121,7 +125,7 @@ def list_reader(t: Type) -> Callable[[Any], tuple[tuple[Any, ...], bool]]:
 
 
 def _records(t: RecordType) -> Callable[[Any], tuple[tuple[Any, ...], bool]]:
-    env: dict[str, Any] = {"Unexpected": Unexpected, "M": f._MISSING, "number": f._number, "to_date": f._date, "to_datetime": f._datetime}
+    env: dict[str, Any] = {"Unexpected": Unexpected, "Decimal": Decimal, "M": f._MISSING, "to_date": f._date, "to_datetime": f._datetime}
     lines = [
         "def read(raw):",
         f"    if type(raw) is not list or len(raw) > {f.MAX_ITEMS}: raise Unexpected",

@@ -209,7 +209,7 @@ class Line(Node):
 
     when: Node | None
     then: Node
-    code: str | None = None
+    codes: tuple[str, ...] = ()
     refs: tuple[str, ...] = ()
 
 

@@ -147,7 +147,7 @@ class Plain:
 
     def __init__(self, policy: Policy, facts: Mapping[str, Any], as_of: datetime) -> None:
         self.policy, self.facts, self.as_of = policy, facts, as_of
-        self.named: dict[str, Any] = {}
+        self.named: dict[Any, Any] = {}
 
     # -- the answer ----------------------------------------------------------------------------------------------------------------
 
@@ -171,19 +171,19 @@ class Plain:
         machine = self.policy.machine
         if machine is None:
             return self.check()
-        state = self.facts[machine.state]
-        asked = {e: Plain(self.policy, {**self.facts, machine.event: e}, self.as_of).check() for e in sorted(machine.events)}
+        asked = {e: Plain(self.policy, {**self.facts, machine.event: e}, self.as_of) for e in sorted(machine.events)}
+        answers = {e: question.check() for e, question in asked.items()}
         blank = Plain(self.policy, {**self.facts, machine.event: Unknown(frozenset([machine.event]))}, self.as_of)
         outputs = {name: blank.output(name) for name in self.policy.outputs if name not in ("open_events", "next_state")}
-        missing = {p for v in outputs.values() if not known(v) and machine.event not in waiting([v]).paths for p in waiting([v]).paths}
-        missing |= {p for e in asked for p in Plain(self.policy, {**self.facts, machine.event: e}, self.as_of).outcome_waits()}
-        opened = None if isinstance(state, Unknown) else tuple(e for e, answer in asked.items() if answer.outcome != "denied")
+        doubts = [q.outcome() for q in asked.values() if isinstance(q.outcome(), Unknown)]
+        waits = doubts + [u for v in outputs.values() if not known(v) and machine.event not in (u := waiting([v])).paths]
+        missing = {path for u in waits for path in u.paths}
+        opened: Any = tuple(e for e, answer in answers.items() if answer.outcome != "denied")
+        if isinstance(self.facts[machine.state], Unknown) and doubts:
+            opened = waiting(doubts)
         outputs = {"next_state": None, "open_events": opened, **outputs}
-        return Answer("undetermined" if opened is None else "allowed", [], [], sorted(missing - {machine.event}), [], outputs, {})
-
-    def outcome_waits(self) -> frozenset[str]:
-        outcome = self.outcome()
-        return outcome.paths if isinstance(outcome, Unknown) else NOTHING
+        shown = "undetermined" if isinstance(opened, Unknown) else "allowed"
+        return Answer(shown, [], [], sorted(missing - {machine.event}), [], outputs, {})
 
     def outcome(self) -> Any:
         """A violated deny; else what could still deny or stop; else a review; else what could still ask for one; else allowed."""
@@ -236,8 +236,8 @@ class Plain:
         """Is the requirement violated? True, false or unknown."""
         key = ("fired", r.code)
         if key not in self.named:
-            self.named[key] = self._fired(r)  # type: ignore[index]
-        return self.named[key]  # type: ignore[index]
+            self.named[key] = self._fired(r)
+        return self.named[key]
 
     def _fired(self, r: RequirementDef) -> Any:
         if self.policy.machine is not None and r.code == "wrong-actor":
@@ -421,14 +421,23 @@ class Plain:
 
     # -- lists ---------------------------------------------------------------------------------------------------------------------
 
+    def _items(self, node: s.Node, variable: str, env: Env) -> tuple[Unknown | None, list[Env]]:
+        """Each item of a list as an environment. A list that is unknown stands for one item of which nothing is known."""
+        source = self.walk(node, env)
+        if not isinstance(source, Unknown):
+            return None, [{**env, variable: item} for item in source]
+        t = node.type
+        fields = len(t.item.fields) if isinstance(t, ListType) and isinstance(t.item, RecordType) else None
+        return source, [{**env, variable: Unknown() if fields is None else (Unknown(),) * fields}]
+
     def _aggregate(self, node: s.Aggregate, env: Env) -> Any:
-        source = self.walk(node.source, env)
         name, value = node.function, node.value
-        if isinstance(source, Unknown):
-            never_negative = name == "count" or (name == "sum" and value is not None and isinstance(value.type, NumberType) and not value.type.signed)
-            return waiting([source], 0 if never_negative else None)
-        inner = [{**env, node.variable: item} for item in source]
+        source, inner = self._items(node.source, node.variable, env)
         held = [(e, True if node.condition is None else self.walk(node.condition, e)) for e in inner]
+        if source is not None:
+            held = [(e, conjunction([source, h])) for e, h in held]
+        if name == "count" and source is not None:
+            return waiting([h for _, h in held], 0) if held[0][1] is not False else 0
         if name == "count":
             sure, maybe = sum(h is True for _, h in held), [h for _, h in held if isinstance(h, Unknown)]
             return waiting(maybe, sure, sure + len(maybe)) if maybe else sure
@@ -437,6 +446,8 @@ class Plain:
             tests = (conjunction(itertools.chain([h], (self.walk(v, e) if name == "any" else negated(self.walk(v, e)) for v in [value]))) for e, h in held)
             return disjunction(tests) if name == "any" else negated(disjunction(tests))
         values = [(h, self.walk(value, e)) for e, h in held if h is not False]
+        if name == "sum" and source is not None:
+            return waiting(values) if values and not (known(values[0][1]) and values[0][1] == 0) else 0
         if name == "sum":
             total: Any = 0
             for h, amount in values:
@@ -447,11 +458,10 @@ class Plain:
         return extreme(name, [v for _, v in values]) if values else None
 
     def _select(self, node: s.Select, env: Env) -> Any:
-        source = self.walk(node.source, env)
-        if isinstance(source, Unknown):
-            return source
-        inner = [{**env, node.variable: item} for item in source]
+        source, inner = self._items(node.source, node.variable, env)
         held = [(e, True if node.condition is None else self.walk(node.condition, e)) for e in inner]
+        if source is not None:
+            held = [(e, conjunction([source, h])) for e, h in held]
         values = [(h, self.walk(node.value, e)) for e, h in held if h is not False]
         if not known(*(h for h, _ in values)):
             return waiting(values)
@@ -461,29 +471,25 @@ class Plain:
         return found
 
     def _each(self, node: s.Each, env: Env) -> Any:
-        source = self.walk(node.source, env)
-        if isinstance(source, Unknown):
-            return source
-        inner = [{**env, node.variable: item} for item in source]
+        source, inner = self._items(node.source, node.variable, env)
         kept = [(e, True if node.where is None else self.walk(node.where, e)) for e in inner]
-        kept = [(e, h) for e, h in kept if h is not False]
+        kept = [(e, h if source is None else conjunction([source, h])) for e, h in kept if h is not False]
         keys = [tuple(self.walk(key, e) for key, _ in node.order) for e, _ in kept]
-        doubts: list[Any] = [h for _, h in kept] + ([k for key in keys for k in key] if len(kept) > 1 else [])
-        if known(*doubts):
-            for i in reversed(range(len(node.order))):
-                ranked = sorted(zip(keys, kept, strict=True), key=lambda pair: pair[0][i], reverse=node.order[i][1])
-                keys, kept = [k for k, _ in ranked], [x for _, x in ranked]
-        elif node.order:
-            doubts += [k for key in keys for k in key]
-        sums = {p: Unknown() if not known(*doubts) else 0 for _, let in node.lets for p in _own_sums(let)}
+        several = len(kept) > 1 or source is not None
+        doubts: list[Any] = [h for _, h in kept] + ([k for key in keys for k in key] if several else [])
+        ranked = source is None and (known(*keys) or not several)
+        for i in reversed(range(len(node.order))) if ranked and several else ():
+            pairs = sorted(zip(keys, kept, strict=True), key=lambda pair: pair[0][i], reverse=node.order[i][1])
+            keys, kept = [k for k, _ in pairs], [x for _, x in pairs]
+        sums: Env = {p: 0 if ranked else Unknown() for _, let in node.lets for p in _own_sums(let)}
         records: list[Any] = []
-        for e, _ in kept:
+        for e, included in kept:
             e.update(sums)
             for name, let in node.lets:
                 e[name] = self.walk(let, e)
             grown = {p: self.walk(p.value, e) for p in sums}
-            doubts += [g for g in grown.values() if not known(*doubts) and not known(g)]
-            sums = {p: calculated("+", total, grown[p]) for p, total in sums.items()}
+            doubts += [] if ranked else [g for g in grown.values() if not known(g)]
+            sums = {p: calculated("+", total, self._chosen(included, grown[p], 0)) for p, total in sums.items()}
             keep = True if node.keep is None else self.walk(node.keep, e)
             if keep is False:
                 continue

@@ -22,12 +22,12 @@ def asked(policy: Policy, raw: Mapping[str, Any], as_of: datetime, find: Find, c
 
 def typed_facts(policy: Policy, raw: Mapping[str, Any], as_of: datetime, find: Find) -> dict[str, Any]:
     """Every fact of a policy: from the request, else from the policy that gives it, else unknown."""
-    names = {n for p in [policy, *_used(policy, find)] for n in p.facts}
+    names = {n for p in [policy, *used_by(policy, find)] for n in p.facts}
     sent = _by_name(raw, "", names)
     facts = {n: typed(sent[n], f.type, n) if n in sent else absent(f.type, n) for n, f in policy.facts.items()}
     for name, fact in policy.facts.items():
         if name not in sent and fact.origin is not None and (other := find(fact.origin.policy)) is not None:
-            facts[name] = _given(policy, fact, other, sent, facts, as_of, find)
+            facts[name] = _given(Plain(policy, facts, as_of), fact, other, sent, find)
     return facts
 
 
@@ -64,32 +64,32 @@ def _by_name(raw: Mapping[str, Any], prefix: str, names: set[str]) -> dict[str, 
     return found
 
 
-def _used(policy: Policy, find: Find) -> list[Policy]:
+def used_by(policy: Policy, find: Find) -> list[Policy]:
+    """The policies that this one takes facts from, and those that they use."""
     direct = [p for name in sorted(policy.uses) if (p := find(name)) is not None]
-    return [*direct, *(q for p in direct for q in _used(p, find))]
+    return [*direct, *(q for p in direct for q in used_by(p, find))]
 
 
-def _given(policy: Policy, fact: FactDef, other: Policy, sent: Mapping[str, Any], facts: dict[str, Any], as_of: datetime, find: Find) -> Any:
+def _given(question: Plain, fact: FactDef, other: Policy, sent: Mapping[str, Any], find: Find) -> Any:
     """What another policy says of a fact. It is asked if `with` sets something for it, or the request holds a fact that only it asks for."""
     origin = fact.origin
     assert origin is not None
-    theirs = {n for p in [other, *_used(other, find)] for n in p.facts}
-    sent_for = bool((theirs - set(policy.facts)) & set(sent))
-    question = Plain(policy, facts, as_of)
+    theirs = {n for p in [other, *used_by(other, find)] for n in p.facts}
+    sent_for = bool((theirs - set(question.policy.facts)) & set(sent))
     bound = {name: (question.walk(node, {}), node.type) for name, node in origin.bindings}
     if not sent_for and not any(known(v) and v is not None for v, _ in bound.values()):
-        return facts[fact.name]
+        return question.facts[fact.name]
     own = {n: v for n, v in sent.items() if n in theirs}
     own |= {n: plain(v, t) for n, (v, t) in bound.items() if known(v) and v is not None}
     own = {n: v for n, v in own.items() if n not in other.facts or _legal(v, other.facts[n])}
-    found = _part(Plain(other, typed_facts(other, own, as_of, find), as_of), origin.output)
+    found = _part(Plain(other, typed_facts(other, own, question.as_of, find), question.as_of), origin.output)
     if known(found):
         return found
     waits = waiting([found])
     if not sent_for or waits.error is not None or not waits.paths:
-        return facts[fact.name]
+        return question.facts[fact.name]
     paths = waits.paths - set(bound) or {fact.name}
-    return Unknown(frozenset(paths), waits.unset, None, facts[fact.name].low)
+    return Unknown(frozenset(paths), waits.unset, None, question.facts[fact.name].low)
 
 
 def _part(question: Plain, output: str) -> Any:
@@ -100,8 +100,7 @@ def _part(question: Plain, output: str) -> Any:
     value = question.output(name)
     if not field or isinstance(value, Unknown):
         return value
-    kind = question.policy.values[name].type
-    assert isinstance(kind, ListType) and isinstance(kind.item, RecordType)
+    kind: Any = question.policy.values[name].type
     shared = {record[kind.item.index(field)] for record in value or ()}
     return shared.pop() if len(shared) == 1 else Unknown()
 

@@ -6,11 +6,14 @@ A file of tests/faults/ opens with what it expects: `# expect: LINE:COLUMN MESSA
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from engine.check import load_policy
+from engine.clock import instant
 from engine.decide import Program
 from engine.errors import Fault, Place, RuleFileError
 from engine.library import check_text, load
@@ -263,3 +266,44 @@ def test_many_lines_and_many_transitions_are_legal() -> None:
     program = Program(check_text(text))
     assert program.known()
     assert program.open()
+
+
+def test_a_machine_of_many_transitions_is_legal() -> None:
+    states = [f"s{i}" for i in range(220)]
+    arrows = "".join(f"    - {{code: t{i}, event: go, from: s{i}, to: s{i + 1}, source: {{section: '1'}}}}\n" for i in range(219))
+    rules = "".join(
+        f"  - {{code: {code}, effect: deny, reason: {{en: No., zh: 否。}}, remedy: {{en: Wait., zh: 等。}}, source: {{section: '1'}}}}\n"
+        for code in ("wrong-actor", "not-open-in-state")
+    )
+    text = VALID[: VALID.index("facts:")].replace("form: check", "form: machine")
+    text += f"facts:\n  state: {{type: enum, values: [{', '.join(states)}]}}\n  event: {{type: enum, values: [go]}}\n"
+    text += f"machine:\n  state: state\n  event: event\n  transitions:\n{arrows}requirements:\n{rules}"
+    program = Program(check_text(text))
+    answer = program.check({"state": "s100", "event": "go"}, instant("2025-06-01"))
+    assert (answer["outcome"], answer["outputs"]["next_state"]) == ("allowed", "s101")
+
+
+@pytest.mark.parametrize("numbers", [range(1, 301), range(300, 0, -1)], ids=["bottom-up", "top-down"])
+def test_a_long_chain_of_formulas_is_legal(numbers: range) -> None:
+    chain = "formulas:\n  f0: amount\n" + "".join(f"  f{i}: f{i - 1} + 1\n" for i in numbers)
+    program = Program(check_text(VALID.replace("requirements:", chain + "requirements:").replace("amount <= 100", "f300 <= 400")))
+    assert program.check({"amount": "100", "kind": "reseller"}, instant("2025-06-01"))["outcome"] == "allowed"
+    assert program.check({"amount": "100.01", "kind": "reseller"}, instant("2025-06-01"))["outcome"] == "denied"
+
+
+def test_passing_over_shared_formulas_does_not_grow_without_bounds() -> None:
+    """Each formula uses the one before it twice: written out, the last one would hold two to the power of 60 parts."""
+    script = f"""
+from engine.library import check_text
+from engine.decide import Program
+from engine.errors import RuleFileError
+chain = "formulas:\\n  f0: 1 if kind == reseller else 2\\n" + "".join(f"  f{{i}}: f{{i - 1}} + f{{i - 1}}\\n" for i in range(1, 61))
+chain += "outputs:\\n  kinds: {{type: set of enum, values: [reseller, distributor], value: {{passing: kind}}}}\\n"
+text = {VALID!r}.replace("form: check", "form: [compute, check]").replace("requirements:", chain + "requirements:").replace("amount <= 100", "amount <= f60")
+try:
+    Program(check_text(text)).open()
+except RuleFileError:
+    pass
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[1], timeout=60, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-500:]

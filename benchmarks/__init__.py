@@ -1,0 +1,1 @@
+"""What the service costs, beside what one would take instead. `python -m benchmarks`."""
