@@ -219,7 +219,8 @@ class Emitter:
             left, right = (f"{rank}[{x}]" if self.known else f"k_call({rank}.__getitem__, {x})" for x in (left, right))
         if self.known:
             return f"({left} {_FAST_COMPARE[node.op]} {right})"
-        return f"k_compare({node.op!r}, {left}, {right})"
+        one_may_be_null = node.op in ("==", "!=") and node.left.nullable != node.right.nullable
+        return f"k_compare({node.op!r}, {left}, {right}{', True' if one_may_be_null else ''})"
 
     def _in(self, node: s.In, env: dict[str, str]) -> str:
         item, collection = self.emit(node.item, env), self.emit(node.collection, env)

@@ -120,7 +120,7 @@ class FactReader:
 
     def __init__(self, facts: Mapping[str, FactDef]) -> None:
         self.facts = facts
-        self.unknowns = {name: Unknown(frozenset([name]), low=_low(f.type)) for name, f in facts.items()}
+        self.unknowns = {name: Unknown(frozenset([name]), low=_low(f.type), blank=_blank(f.type)) for name, f in facts.items()}
         self.parents = {n.rsplit(".", k)[0] for n in facts for k in range(1, n.count(".") + 1)}
 
     def slots(self, raw: Any, also: Iterable[str] = ()) -> tuple[Any, ...]:
@@ -222,7 +222,7 @@ class FactReader:
             if f.name in given:
                 values.append(self._value(given[f.name], f.type, f.nullable, f"{path}.{f.name}", bad))
             else:
-                values.append(Unknown(frozenset([f"{path}.{f.name}"]), low=_low(f.type)))
+                values.append(Unknown(frozenset([f"{path}.{f.name}"]), low=_low(f.type), blank=_blank(f.type)))
         return tuple(values)
 
     def _record_fields(self, raw: dict[str, Any], prefix: str, names: set[str], path: str, given: dict[str, Any], bad: list[BadFact]) -> None:
@@ -239,3 +239,12 @@ class FactReader:
 def _low(t: Type) -> Any:
     """The lowest value that an unknown fact of this type can have."""
     return 0 if isinstance(t, NumberType) and not t.signed else None
+
+
+def _blank(t: Type) -> Any:
+    """An item of an unknown list: nothing of it is known."""
+    if not isinstance(t, (ListType, SetType)):
+        return None
+    if isinstance(t, ListType) and isinstance(t.item, RecordType):
+        return tuple(Unknown(low=_low(f.type), blank=_blank(f.type)) for f in t.item.fields)
+    return Unknown()

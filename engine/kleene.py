@@ -22,14 +22,18 @@ _NONE: frozenset[str] = frozenset()
 
 
 class Unknown:
-    """A value that is not known yet: the facts it waits for, the unset parameters, an error if it cannot be computed, and bounds if there are any."""
+    """A value that is not known yet: the facts it waits for, the unset parameters, an error if it cannot be computed.
 
-    __slots__ = ("error", "high", "low", "paths", "unset")
+    `low` and `high` are its bounds if it is a number that has any; `blank` is an item of which nothing is known, if it is a list.
+    """
+
+    __slots__ = ("blank", "error", "high", "low", "paths", "unset")
 
     def __init__(
-        self, paths: frozenset[str] = _NONE, unset: frozenset[str] = _NONE, error: EvaluationError | None = None, low: Any = None, high: Any = None
-    ) -> None:
-        self.paths, self.unset, self.error, self.low, self.high = paths, unset, error, low, high
+        self, paths: frozenset[str] = _NONE, unset: frozenset[str] = _NONE, error: EvaluationError | None = None,
+        low: Any = None, high: Any = None, blank: Any = None,
+    ) -> None:  # fmt: skip
+        self.paths, self.unset, self.error, self.low, self.high, self.blank = paths, unset, error, low, high, blank
 
     def __repr__(self) -> str:
         return f"Unknown({', '.join(sorted(self.paths | self.unset))})"
@@ -38,12 +42,17 @@ class Unknown:
 def unknown_of(*values: Any) -> Unknown:
     """One unknown that waits for all that the unknown ones among the values wait for."""
     found = [v for v in values if type(v) is Unknown]
-    if len(found) == 1 and found[0].low is None and found[0].high is None:
+    if len(found) == 1 and found[0].low is None and found[0].high is None and found[0].blank is None:
         return found[0]
     paths, unset, error = _NONE, _NONE, None
     for u in found:
         paths, unset, error = paths | u.paths, unset | u.unset, error or u.error
     return Unknown(paths, unset, error)
+
+
+def bounded(u: Unknown, low: Any, high: Any) -> Any:
+    """An unknown number with bounds; where they meet it is known."""
+    return low if low is not None and low == high else Unknown(u.paths, u.unset, u.error, low, high)
 
 
 Thunk = Callable[[], Any]
@@ -79,13 +88,20 @@ def k_if(condition: Any, then: Thunk, otherwise: Thunk) -> Any:
     if type(condition) is not Unknown:
         return then() if condition else otherwise()
     a, b = then(), otherwise()
-    if type(a) is not Unknown and type(b) is not Unknown and type(a) is type(b) and a == b and not holds_unknown(a) and not holds_unknown(b):
+    if _same(a, b) and not holds_unknown(a) and not holds_unknown(b):
         return a
     merged = unknown_of(condition, *_unknowns(a), *_unknowns(b))
     (low_a, high_a), (low_b, high_b) = _bounds(a), _bounds(b)
     low = None if low_a is None or low_b is None else min(low_a, low_b)
     high = None if high_a is None or high_b is None else max(high_a, high_b)
-    return merged if low is None and high is None else Unknown(merged.paths, merged.unset, merged.error, low, high)
+    return merged if low is None and high is None else bounded(merged, low, high)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """The same known value; numbers are compared by value."""
+    if type(a) is Unknown or type(b) is Unknown or a != b:
+        return False
+    return type(a) is type(b) or (not isinstance(a, bool) and not isinstance(b, bool))
 
 
 def _bounds(value: Any) -> tuple[Any, Any]:
@@ -119,9 +135,12 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-def k_compare(op: str, a: Any, b: Any) -> Any:
+def k_compare(op: str, a: Any, b: Any, never_null: bool = False) -> Any:
+    """`never_null`: the side that is unknown cannot turn out to be null, so it differs from null."""
     if type(a) is not Unknown and type(b) is not Unknown:
         return _COMPARE[op](a, b)
+    if never_null and (a is None or b is None):
+        return op == "!="
     decided = _by_bounds(op, a, b)
     return unknown_of(a, b) if decided is None else decided
 
@@ -156,6 +175,8 @@ def k_same_set(a: Any, b: Any) -> Any:
 
 
 def k_in(item: Any, collection: Any) -> Any:
+    if item is None:
+        return False
     if type(collection) is Unknown:
         return unknown_of(item, collection)
     if not collection:
@@ -177,14 +198,16 @@ def k_arithmetic(op: str, a: Any, b: Any) -> Any:
     result = unknown_of(a, b)
     (low_a, high_a), (low_b, high_b) = _bounds(a), _bounds(b)
     if op == "*":
+        if (type(a) is not Unknown and a == 0) or (type(b) is not Unknown and b == 0):
+            return 0
         if low_a is None or low_b is None or low_a < 0 or low_b < 0:
             return result
-        return Unknown(result.paths, result.unset, result.error, low_a * low_b, None if high_a is None or high_b is None else high_a * high_b)
+        return bounded(result, low_a * low_b, None if high_a is None or high_b is None else high_a * high_b)
     if op == "-":
         low_b, high_b = (None if high_b is None else -high_b), (None if low_b is None else -low_b)
     low = None if low_a is None or low_b is None else low_a + low_b
     high = None if high_a is None or high_b is None else high_a + high_b
-    return Unknown(result.paths, result.unset, result.error, low, high)
+    return bounded(result, low, high)
 
 
 def k_negative(a: Any) -> Any:
@@ -209,8 +232,8 @@ def k_call(function: Callable[..., Any], *arguments: Any) -> Any:
         merged = unknown_of(*found)
         if function in _RISING and not any(_unknowns(a) for a in arguments[1:]):
             low, high = (None if bound is None else function(bound, *arguments[1:]) for bound in _bounds(arguments[0]))
-            return Unknown(merged.paths, merged.unset, merged.error, low, high)
-        return merged
+            return bounded(merged, low, high)
+        return bounded(merged, 0, None) if function is _LENGTH[0] else merged
     try:
         return function(*arguments)
     except EvaluationError as error:
@@ -227,10 +250,7 @@ def k_choose(largest: bool, *arguments: Any) -> Any:
     lows, highs = [b[0] for b in bounds if b[0] is not None], [b[1] for b in bounds if b[1] is not None]
     low = pick(lows) if lows and (largest or len(lows) == len(bounds)) else None
     high = pick(highs) if highs and (not largest or len(highs) == len(bounds)) else None
-    if low is not None and low == high:
-        return low
-    merged = unknown_of(*found)
-    return Unknown(merged.paths, merged.unset, merged.error, low, high)
+    return bounded(unknown_of(*found), low, high)
 
 
 def k_list(*items: Any) -> Any:
@@ -238,8 +258,11 @@ def k_list(*items: Any) -> Any:
     return unknown_of(*found) if found else tuple(items)
 
 
-def _picked(source: Any, condition: Callable[[Any], Any] | None) -> tuple[list[Any], list[tuple[Any, Unknown]]]:
-    """The items that meet the condition, and those that may."""
+def _picked(source: Any, condition: Callable[[Any], Any] | None) -> tuple[list[Any], list[tuple[Any, Any]]]:
+    """The items that meet the condition, and those that may. An unknown list is one item of which nothing is known, and may be any number of them."""
+    if type(source) is Unknown:
+        held = True if condition is None or source.blank is None else condition(source.blank)
+        return [], [] if held is False else [(source.blank, unknown_of(source, held))]
     if condition is None:
         return list(source), []
     sure, maybe = [], []
@@ -252,19 +275,19 @@ def _picked(source: Any, condition: Callable[[Any], Any] | None) -> tuple[list[A
     return sure, maybe
 
 
+def _of(value: Callable[[Any], Any], item: Any) -> Any:
+    """A value of an item; of an item of which not even the fields are known, an unknown."""
+    return Unknown() if item is None else value(item)
+
+
 def k_count(source: Any, condition: Callable[[Any], Any] | None) -> Any:
-    if type(source) is Unknown:
-        return Unknown(source.paths, source.unset, source.error, 0)
     sure, maybe = _picked(source, condition)
     if not maybe:
         return len(sure)
-    merged = unknown_of(*(m[1] for m in maybe))
-    return Unknown(merged.paths, merged.unset, merged.error, len(sure), len(sure) + len(maybe))
+    return bounded(unknown_of(*(m[1] for m in maybe)), len(sure), None if type(source) is Unknown else len(sure) + len(maybe))
 
 
 def k_sum(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> Any:
-    if type(source) is Unknown:
-        return source
     sure, maybe = _picked(source, condition)
     total: Any = 0
     for item in sure:
@@ -274,25 +297,25 @@ def k_sum(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[
     found = [total] if type(total) is Unknown else []
     low, high = _bounds(total)
     for item, held in maybe:
-        amount = value(item)
+        amount = _of(value, item)
         found += [held, *_unknowns(amount)]
         lowest, highest = _bounds(amount)
         low = None if low is None or lowest is None else low + min(lowest, 0)
         high = None if high is None or highest is None else high + max(highest, 0)
-    merged = unknown_of(*found)
-    return Unknown(merged.paths, merged.unset, merged.error, low, high)
+    if type(source) is Unknown:
+        low, high = (low if low == 0 else None), (high if high == 0 else None)
+    return bounded(unknown_of(*found), low, high)
 
 
 def k_any(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> Any:
     if type(source) is Unknown:
-        return source
+        held = k_and(*_parts(source.blank, condition, value)) if source.blank is not None else True
+        return False if held is False else unknown_of(source, held)
     return k_or(*(lambda item=item: k_and(*_parts(item, condition, value)) for item in source))
 
 
 def k_all(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> Any:
-    if type(source) is Unknown:
-        return source
-    return k_and(*(lambda item=item: k_not(k_and(*_parts(item, condition, lambda i: k_not(value(i))))) for item in source))
+    return k_not(k_any(source, condition, lambda item: k_not(value(item))))
 
 
 def _parts(item: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> list[Thunk]:
@@ -301,22 +324,21 @@ def _parts(item: Any, condition: Callable[[Any], Any] | None, value: Callable[[A
 
 
 def k_extreme(largest: bool, source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any]) -> Any:
-    if type(source) is Unknown:
-        return source
     sure, maybe = _picked(source, condition)
     values = [value(item) for item in sure]
-    found = [v for v in values if type(v) is Unknown] + [u for item, held in maybe for u in (held, *_unknowns(value(item)))]
+    found = [v for v in values if type(v) is Unknown] + [u for item, held in maybe for u in (held, *_unknowns(_of(value, item)))]
     if found:
         return unknown_of(*found)
     return (max(values) if largest else min(values)) if values else None
 
 
 def k_select(source: Any, condition: Callable[[Any], Any] | None, value: Callable[[Any], Any], distinct: bool) -> Any:
-    if type(source) is Unknown:
-        return source
     sure, maybe = _picked(source, condition)
     if maybe:
-        return unknown_of(*(m[1] for m in maybe))
+        doubtful = [u for item, held in maybe for u in (held, *_unknowns(_of(value, item)))]
+        merged = unknown_of(*doubtful, *(u for item in sure for u in _unknowns(value(item))))
+        blank = _of(value, maybe[0][0])
+        return Unknown(merged.paths, merged.unset, merged.error, blank=None if type(blank) is Unknown else blank)
     values = tuple(value(item) for item in sure)
     found = [v for v in values if type(v) is Unknown]
     if found:

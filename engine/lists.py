@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from engine.kleene import Unknown, k_arithmetic, unknown_of, unknown_parts
+from engine.kleene import Unknown, k_and, k_arithmetic, unknown_of, unknown_parts
 
 #: A function of the item, the `let` values so far, and the running sums of the `preceding` values.
 Step = Callable[[Any, list[Any], list[Any]], Any]
@@ -24,42 +24,63 @@ class Plan:
 
 
 def each(source: Any, plan: Plan) -> Any:
-    """The list of records; unknown if it is unknown which items are kept or in which order. A record may hold unknown fields."""
-    if type(source) is Unknown:
-        return source
-    items = []
-    for item in source:
-        held = True if plan.where is None else plan.where(item)
-        if type(held) is Unknown:
-            return held
-        if held:
-            items.append(item)
-    for key, descending in reversed(plan.order):
-        keys = [key(item) for item in items]
-        found = [k for k in keys if type(k) is Unknown]
-        if found and len(items) > 1:
-            return unknown_of(*found)
-        if len(items) > 1:
-            ranked = sorted(range(len(items)), key=keys.__getitem__, reverse=descending)
-            items = [items[i] for i in ranked]
+    """The list of records; unknown if it is unknown which items are kept or in which order. A record may hold unknown fields.
+
+    What an unknown list waits for: all that decides which items are kept, their order, and the fields of every record that may be in it.
+    """
+    items, doubts = _kept(source, plan)
+    if type(source) is Unknown and not items:
+        return () if not doubts else unknown_of(*doubts)
+    items = _ordered(items, plan, doubts)
     sums: list[Any] = [0] * len(plan.preceding)
-    records: list[Any] = []
+    records: list[tuple[Any, ...]] = []
     for item in items:
         values: list[Any] = []
         for step in plan.lets:
             values.append(step(item, values, sums))
         sums = [k_arithmetic("+", total, step(item, values, sums)) for total, step in zip(sums, plan.preceding, strict=True)]
         kept = True if plan.keep is None else plan.keep(item, values, sums)
-        if type(kept) is Unknown:
-            return kept
-        if not kept:
+        if kept is False:
             continue
         for when, fields in plan.rows:
-            held = True if when is None else when(item, values, sums)
+            held = k_and(lambda kept=kept: kept, lambda when=when: True if when is None else when(item, values, sums))
             if type(held) is Unknown:
-                return held
-            if held:
+                doubts.append(held)
+            if held is not False:
                 records.append(tuple(f(item, values, sums) for f in fields))
-    if plan.whole and (open_ := unknown_parts(tuple(records))) is not None:
-        return open_
-    return tuple(records)
+    result = tuple(records)
+    open_ = unknown_parts(result) if doubts or plan.whole else None
+    if not doubts and open_ is None:
+        return result
+    merged = unknown_of(*doubts, *([open_] if open_ is not None else []))
+    return Unknown(merged.paths, merged.unset, merged.error, blank=tuple(Unknown() for _ in plan.rows[0][1]))
+
+
+def _kept(source: Any, plan: Plan) -> tuple[list[Any], list[Any]]:
+    """The items that are, or may be, kept; and what that waits for. An unknown list is one item of which nothing is known."""
+    if type(source) is Unknown:
+        if source.blank is None:
+            return [], [source]
+        held = True if plan.where is None else plan.where(source.blank)
+        return ([], []) if held is False else ([source.blank], [source, *([held] if type(held) is Unknown else [])])
+    items, doubts = [], []
+    for item in source:
+        held = True if plan.where is None else plan.where(item)
+        if type(held) is Unknown:
+            doubts.append(held)
+        if held is not False:
+            items.append(item)
+    return items, doubts
+
+
+def _ordered(items: list[Any], plan: Plan, doubts: list[Any]) -> list[Any]:
+    for key, descending in reversed(plan.order):
+        if len(items) < 2:
+            break
+        keys = [key(item) for item in items]
+        found = [k for k in keys if type(k) is Unknown]
+        doubts += found
+        if not found:
+            ranked = sorted(range(len(items)), key=keys.__getitem__, reverse=descending)
+            items = [items[i] for i in ranked]
+    return items

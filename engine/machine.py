@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from engine import explain
-from engine.kleene import Unknown
+from engine.kleene import Unknown, holds_unknown
 
 if TYPE_CHECKING:
     from engine.decide import Program, Resolver
@@ -19,18 +19,15 @@ def open_events(program: Program, facts: Any, as_of: datetime, resolve: Resolver
     slots, _, used = program.slots(facts, as_of, resolve)
     state, event = program.fact_index[machine.state], program.fact_index[machine.event]
     missing: set[str] = set()
-    events: list[str] | None = None
-    if type(slots[state]) is Unknown:
-        missing = {machine.state}
-    else:
-        events = []
-        for name in sorted(machine.events):
-            tried = (*slots[:event], name, *slots[event + 1 :])
-            result = program.run(tried, not any(type(v) is Unknown for v in tried), as_of)
-            if result.outcome != "denied":
-                events.append(name)
-                if type(result.outcome) is Unknown:
-                    missing |= result.outcome.paths
+    found: list[str] = []
+    for name in sorted(machine.events):
+        tried = (*slots[:event], name, *slots[event + 1 :])
+        result = program.run(tried, not any(type(v) is Unknown or holds_unknown(v) for v in tried), as_of)
+        if result.outcome != "denied":
+            found.append(name)
+            if type(result.outcome) is Unknown:
+                missing |= result.outcome.paths
+    events = None if found and type(slots[state]) is Unknown else found
     unasked = program.run((*slots[:event], program.reader.unknowns[machine.event], *slots[event + 1 :]), False, as_of, used)
     outputs, waiting = program.words.outputs(program, unasked)
     missing |= {path for u in waiting if machine.event not in u.paths for path in u.paths}

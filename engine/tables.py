@@ -228,7 +228,8 @@ def resolve(table: TableDef, rows: Sequence[TableRow], values: Sequence[Any]) ->
         return min(rows, key=lambda r: order.index(r.outputs[column])).outputs
     if hit in ("sum", "min", "max"):
         merge: Any = {"sum": sum, "min": min, "max": max}[hit]
-        return tuple(merge(v for v in column if v is not None) for column in zip(*(r.outputs for r in rows), strict=True))
+        columns = [[v for v in column if v is not None] for column in zip(*(r.outputs for r in rows), strict=True)]
+        return tuple(merge(column) if column or hit == "sum" else None for column in columns)
     return rows[0].outputs
 
 

@@ -248,7 +248,8 @@ _QUANTA = [Decimal(1).scaleb(-n) for n in range(21)]
 def decimal_text(value: Decimal, places: int | None) -> str:
     """The canonical text of a decimal: so many places, or as few as it needs."""
     if places is not None:
-        return format(value.quantize(_QUANTA[places], context=ROUNDING), "f")
+        rounded = value.quantize(_QUANTA[places], context=ROUNDING)
+        return format(rounded if rounded else rounded.copy_abs(), "f")
     text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
