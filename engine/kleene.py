@@ -200,6 +200,10 @@ def k_arithmetic(op: str, a: Any, b: Any) -> Any:
     if op == "*":
         if (type(a) is not Unknown and a == 0) or (type(b) is not Unknown and b == 0):
             return 0
+        for factor, (low, high) in ((a, (low_b, high_b)), (b, (low_a, high_a))):
+            if type(factor) is not Unknown:
+                ends = (None if low is None else factor * low, None if high is None else factor * high)
+                return bounded(result, *(ends if factor > 0 else ends[::-1]))
         if low_a is None or low_b is None or low_a < 0 or low_b < 0:
             return result
         return bounded(result, low_a * low_b, None if high_a is None or high_b is None else high_a * high_b)

@@ -68,10 +68,28 @@ outputs:
 PROGRAM = Program(check_text(TEXT))
 NAMES = list(PROGRAM.policy.facts)
 GOOD: dict[str, Any] = {
-    "ok": True, "count": 3, "balance": -3, "amount": "12.50", "credit": None, "length": "0.125", "rate": "0.3333333333", "label": "x", "nickname": None, "colour": "red", "shade": "dark", "product": "ecs",
-    "colours": ["blue", "red"], "products": ["obs", "ecs"], "names": ["b", "a", "b"], "day": "2025-06-01", "end": None, "moment": "2025-06-01T09:00:00+08:00", "partner": {"id": "p", "address": {"city": "Guiyang"}},
-    "items": [{"id": "a", "price": "1.00", "kind": None, "parts": [{"weight": 1, "since": "2025-01-01"}]}], "staff": [{"person": {"id": "1", "name": "Li"}}],
-}  # fmt: skip
+    "ok": True,
+    "count": 3,
+    "balance": -3,
+    "amount": "12.50",
+    "credit": None,
+    "length": "0.125",
+    "rate": "0.3333333333",
+    "label": "x",
+    "nickname": None,
+    "colour": "red",
+    "shade": "dark",
+    "product": "ecs",
+    "colours": ["blue", "red"],
+    "products": ["obs", "ecs"],
+    "names": ["b", "a", "b"],
+    "day": "2025-06-01",
+    "end": None,
+    "moment": "2025-06-01T09:00:00+08:00",
+    "partner": {"id": "p", "address": {"city": "Guiyang"}},
+    "items": [{"id": "a", "price": "1.00", "kind": None, "parts": [{"weight": 1, "since": "2025-01-01"}]}],
+    "staff": [{"person": {"id": "1", "name": "Li"}}],
+}
 
 
 def read(facts: Any) -> dict[str, Any]:
@@ -90,20 +108,51 @@ def bad(facts: Any) -> list[BadFact]:
 
 def test_good_facts_become_typed_values() -> None:
     assert read(GOOD) == {
-        "ok": True, "count": 3, "balance": -3, "amount": Decimal("12.50"), "credit": None, "length": Decimal("0.125"), "rate": Decimal("0.3333333333"), "label": "x", "nickname": None, "colour": "red", "shade": "dark",
-        "product": "ecs", "colours": ("red", "blue"), "products": ("obs", "ecs"), "names": ("b", "a", "b"), "day": date(2025, 6, 1), "end": None, "moment": datetime(2025, 6, 1, 9, tzinfo=SHANGHAI),
-        "partner.id": "p", "partner.address.city": "Guiyang", "items": (("a", Decimal("1.00"), None, ((1, date(2025, 1, 1)),)),), "staff": (("1", "Li"),),
-    }  # fmt: skip
+        "ok": True,
+        "count": 3,
+        "balance": -3,
+        "amount": Decimal("12.50"),
+        "credit": None,
+        "length": Decimal("0.125"),
+        "rate": Decimal("0.3333333333"),
+        "label": "x",
+        "nickname": None,
+        "colour": "red",
+        "shade": "dark",
+        "product": "ecs",
+        "colours": ("red", "blue"),
+        "products": ("obs", "ecs"),
+        "names": ("b", "a", "b"),
+        "day": date(2025, 6, 1),
+        "end": None,
+        "moment": datetime(2025, 6, 1, 9, tzinfo=SHANGHAI),
+        "partner.id": "p",
+        "partner.address.city": "Guiyang",
+        "items": (("a", Decimal("1.00"), None, ((1, date(2025, 1, 1)),)),),
+        "staff": (("1", "Li"),),
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "raw", "value"),
     [
-        ("amount", "0", "0.00"), ("amount", 7, "7.00"), ("amount", "7.5", "7.50"), ("amount", Decimal("7.50"), "7.50"), ("amount", "007.50", "7.50"), ("amount", "-0", "0.00"), ("amount", Decimal("-0.00"), "0.00"),
-        ("amount", "99999999999999999999999999.99", "99999999999999999999999999.99"), ("amount", 9007199254740993, "9007199254740993.00"), ("credit", "-1.01", "-1.01"), ("rate", "0.10", "0.1"), ("rate", 0, "0"),
-        ("count", "3", "3"), ("count", Decimal("3"), "3"), ("rate", "100", "100"),
+        ("amount", "0", "0.00"),
+        ("amount", 7, "7.00"),
+        ("amount", "7.5", "7.50"),
+        ("amount", Decimal("7.50"), "7.50"),
+        ("amount", "007.50", "7.50"),
+        ("amount", "-0", "0.00"),
+        ("amount", Decimal("-0.00"), "0.00"),
+        ("amount", "99999999999999999999999999.99", "99999999999999999999999999.99"),
+        ("amount", 9007199254740993, "9007199254740993.00"),
+        ("credit", "-1.01", "-1.01"),
+        ("rate", "0.10", "0.1"),
+        ("rate", 0, "0"),
+        ("count", "3", "3"),
+        ("count", Decimal("3"), "3"),
+        ("rate", "100", "100"),
     ],
-)  # fmt: skip
+)
 def test_a_number_is_taken_as_its_decimal_text(name: str, raw: Any, value: str) -> None:
     found = read({name: raw})[name]
     assert str(found) == value
@@ -113,29 +162,77 @@ def test_a_number_is_taken_as_its_decimal_text(name: str, raw: Any, value: str) 
 @pytest.mark.parametrize(
     ("name", "raw", "message", "help"),
     [
-        ("ok", "true", "expected true or false, got `true`", None), ("ok", 1, "expected true or false, got `1`", None), ("ok", None, "null is not allowed here", "leave the fact out if it is unknown"),
-        ("count", "3.5", "expected a whole number, got `3.5`", None), ("count", True, "expected integer, got true", "number"), ("count", -1, "`-1` is below 0", "0 or more"), ("count", [], "expected integer, got a list", "number"),
-        ("count", "three", "expected integer, got `three`", "without exponent"), ("count", None, "null is not allowed here", "leave the fact out"), ("count", {}, "expected integer, got an object", "number"),
-        ("amount", "1.005", "`1.005` has 3 decimals, at most 2 are allowed", "nothing is rounded in silence"), ("amount", Decimal("1.005"), "`1.005` has 3 decimals, at most 2 are allowed", "rounded"),
-        ("amount", "1.000", "`1.000` has 3 decimals, at most 2 are allowed", "rounded"), ("amount", "-0.01", "`-0.01` is below 0", "0 or more"), ("amount", "NaN", "expected money, got `NaN`", "without exponent"),
-        ("amount", Decimal("NaN"), "expected money, got `NaN`", "without exponent"), ("amount", Decimal("Infinity"), "expected money, got `Infinity`", "without exponent"), ("amount", "inf", "expected money, got `inf`", "without exponent"),
-        ("amount", "1e999", "expected money, got `1e999`", "without exponent"), ("amount", Decimal("1E+999"), "expected money, got `1E+999`", "without exponent"), ("amount", Decimal("1E-7"), "expected money, got `1E-7`", "without exponent"),
-        ("amount", "1,000.00", "expected money, got `1,000.00`", "separators"), ("amount", "+1", "expected money, got `+1`", "sign +"), ("amount", " 1", "expected money, got ` 1`", "spaces"), ("amount", "1.", "expected money, got `1.`", "exponent"),
-        ("amount", "１２", "expected money, got `１２`", "exponent"), ("amount", "1\n", "expected money, got `1\n`", "exponent"), ("amount", "9" * 40, "a number of more than 30 digits", None), ("amount", 10**40, "a number of more than 30 digits", None),
-        ("amount", "1_000", "expected money, got `1_000`", "separators"), ("amount", "", "expected money, got ``", "exponent"), ("amount", "0x10", "expected money, got `0x10`", "exponent"), ("amount", None, "null is not allowed here", "leave the fact out"),
-        ("length", "0.1255", "`0.1255` has 4 decimals, at most 3 are allowed", "rounded"), ("rate", "-0.1", "`-0.1` is below 0", "0 or more"), ("rate", "1/3", "expected ratio, got `1/3`", "exponent"),
-        ("label", 5, "expected text, got `5`", None), ("label", None, "null is not allowed here", "leave the fact out"), ("label", "", "blank text, which counts as null, is not allowed here", "leave the fact out"),
-        ("label", " \t\n", "blank text, which counts as null, is not allowed here", "leave the fact out"), ("label", "\u3000", "blank text, which counts as null, is not allowed here", "leave"), ("label", "x" * (MAX_TEXT + 1), "more than 10000 characters", None),
-        ("label", ["x"], "expected text, got a list", None), ("colour", "gren", "`gren` is not one of red, green, blue", "did you mean `green`?"), ("colour", "RED", "`RED` is not one of red, green, blue", "did you mean `red`?"),
-        ("colour", "violet", "`violet` is not one of red, green, blue", None), ("colour", 1, "`1` is not one of red, green, blue", None), ("colour", None, "null is not allowed here", "leave"), ("shade", "grey", "`grey` is not one of light, dark", None),
-        ("product", 1, "expected text, got `1`", None), ("colours", "red", "expected a list, got `red`", None), ("colours", ["red", "red"], "a value stands twice in this set", None), ("colours", None, "null is not allowed here", "leave"),
-        ("products", ["a", "b", "a"], "a value stands twice in this set", None), ("day", "2025-02-30", "`2025-02-30` is no date", "write it as 2025-01-16"), ("day", "20250601", "`20250601` is no date", "write it as"),
-        ("day", "2025-06-01T00:00:00", "is no date", "write it as"), ("day", "2025-W01-1", "`2025-W01-1` is no date", "write it as"), ("day", 20250601, "expected a date as text, got `20250601`", None), ("day", None, "null is not allowed here", "leave"),
-        ("day", "0000-01-01", "is no date", "write it as"), ("moment", "2025-06-01", "has no time zone", "add it"), ("moment", "2025-06-01T09:00:00", "has no time zone", "add it: 2025-01-16T09:00:00+08:00"),
-        ("moment", "yesterday", "`yesterday` is no date and time", "write it as"), ("moment", "9999-12-31T23:00:00-08:00", "is out of range", None), ("moment", "0001-01-01T00:00:00+14:00", "is out of range", None),
-        ("moment", 1748739600, "expected a datetime as text, got `1748739600`", None), ("items", {}, "expected a list, got an object", None), ("partner.id", 5, "expected text, got `5`", None),
+        ("ok", "true", "expected true or false, got `true`", None),
+        ("ok", 1, "expected true or false, got `1`", None),
+        ("ok", None, "null is not allowed here", "leave the fact out if it is unknown"),
+        ("count", "3.5", "expected a whole number, got `3.5`", None),
+        ("count", True, "expected integer, got true", "number"),
+        ("count", -1, "`-1` is below 0", "0 or more"),
+        ("count", [], "expected integer, got a list", "number"),
+        ("count", "three", "expected integer, got `three`", "without exponent"),
+        ("count", None, "null is not allowed here", "leave the fact out"),
+        ("count", {}, "expected integer, got an object", "number"),
+        ("amount", "1.005", "`1.005` has 3 decimals, at most 2 are allowed", "nothing is rounded in silence"),
+        ("amount", Decimal("1.005"), "`1.005` has 3 decimals, at most 2 are allowed", "rounded"),
+        ("amount", "1.000", "`1.000` has 3 decimals, at most 2 are allowed", "rounded"),
+        ("amount", "-0.01", "`-0.01` is below 0", "0 or more"),
+        ("amount", "NaN", "expected money, got `NaN`", "without exponent"),
+        ("amount", Decimal("NaN"), "expected money, got `NaN`", "without exponent"),
+        ("amount", Decimal("Infinity"), "expected money, got `Infinity`", "without exponent"),
+        ("amount", "inf", "expected money, got `inf`", "without exponent"),
+        ("amount", "1e999", "expected money, got `1e999`", "without exponent"),
+        ("amount", Decimal("1E+999"), "expected money, got `1E+999`", "without exponent"),
+        ("amount", Decimal("1E-7"), "expected money, got `1E-7`", "without exponent"),
+        ("amount", "1,000.00", "expected money, got `1,000.00`", "separators"),
+        ("amount", "+1", "expected money, got `+1`", "sign +"),
+        ("amount", " 1", "expected money, got ` 1`", "spaces"),
+        ("amount", "1.", "expected money, got `1.`", "exponent"),
+        ("amount", "１２", "expected money, got `１２`", "exponent"),
+        ("amount", "1\n", "expected money, got `1\n`", "exponent"),
+        ("amount", "9" * 40, "a number of more than 30 digits", None),
+        ("amount", 10**40, "a number of more than 30 digits", None),
+        ("amount", "1_000", "expected money, got `1_000`", "separators"),
+        ("amount", "", "expected money, got ``", "exponent"),
+        ("amount", "0x10", "expected money, got `0x10`", "exponent"),
+        ("amount", None, "null is not allowed here", "leave the fact out"),
+        ("length", "0.1255", "`0.1255` has 4 decimals, at most 3 are allowed", "rounded"),
+        ("rate", "-0.1", "`-0.1` is below 0", "0 or more"),
+        ("rate", "1/3", "expected ratio, got `1/3`", "exponent"),
+        ("label", 5, "expected text, got `5`", None),
+        ("label", None, "null is not allowed here", "leave the fact out"),
+        ("label", "", "blank text, which counts as null, is not allowed here", "leave the fact out"),
+        ("label", " \t\n", "blank text, which counts as null, is not allowed here", "leave the fact out"),
+        ("label", "\u3000", "blank text, which counts as null, is not allowed here", "leave"),
+        ("label", "x" * (MAX_TEXT + 1), "more than 10000 characters", None),
+        ("label", ["x"], "expected text, got a list", None),
+        ("colour", "gren", "`gren` is not one of red, green, blue", "did you mean `green`?"),
+        ("colour", "RED", "`RED` is not one of red, green, blue", "did you mean `red`?"),
+        ("colour", "violet", "`violet` is not one of red, green, blue", None),
+        ("colour", 1, "`1` is not one of red, green, blue", None),
+        ("colour", None, "null is not allowed here", "leave"),
+        ("shade", "grey", "`grey` is not one of light, dark", None),
+        ("product", 1, "expected text, got `1`", None),
+        ("colours", "red", "expected a list, got `red`", None),
+        ("colours", ["red", "red"], "a value stands twice in this set", None),
+        ("colours", None, "null is not allowed here", "leave"),
+        ("products", ["a", "b", "a"], "a value stands twice in this set", None),
+        ("day", "2025-02-30", "`2025-02-30` is no date", "write it as 2025-01-16"),
+        ("day", "20250601", "`20250601` is no date", "write it as"),
+        ("day", "2025-06-01T00:00:00", "is no date", "write it as"),
+        ("day", "2025-W01-1", "`2025-W01-1` is no date", "write it as"),
+        ("day", 20250601, "expected a date as text, got `20250601`", None),
+        ("day", None, "null is not allowed here", "leave"),
+        ("day", "0000-01-01", "is no date", "write it as"),
+        ("moment", "2025-06-01", "has no time zone", "add it"),
+        ("moment", "2025-06-01T09:00:00", "has no time zone", "add it: 2025-01-16T09:00:00+08:00"),
+        ("moment", "yesterday", "`yesterday` is no date and time", "write it as"),
+        ("moment", "9999-12-31T23:00:00-08:00", "is out of range", None),
+        ("moment", "0001-01-01T00:00:00+14:00", "is out of range", None),
+        ("moment", 1748739600, "expected a datetime as text, got `1748739600`", None),
+        ("items", {}, "expected a list, got an object", None),
+        ("partner.id", 5, "expected text, got `5`", None),
     ],
-)  # fmt: skip
+)
 def test_a_misfit_is_told(name: str, raw: Any, message: str, help: str | None) -> None:
     facts: Any = {name: raw}
     (told,) = bad(facts)
@@ -150,18 +247,35 @@ def test_a_misfit_is_told(name: str, raw: Any, message: str, help: str | None) -
 @pytest.mark.parametrize(
     ("facts", "path", "message", "help"),
     [
-        ({"amuont": 1}, "amuont", "unknown fact", "did you mean `amount`?"), ({"zzz": 1}, "zzz", "unknown fact", "schema"), ({"partner": {"idd": "x"}}, "partner.idd", "unknown fact", "did you mean `partner.id`?"),
-        ({"partner": 5}, "partner", "expected an object, got `5`", "partner.id"), ({"partner": None}, "partner", "expected an object, got null", "partner.id"), ({"partner": {"address": []}}, "partner.address", "expected an object, got a list", "partner.address.city"),
-        ({"partner.id": "a", "partner": {"id": "b"}}, "partner.id", "given twice, once dotted and once nested", None), ({"Amount": 1}, "Amount", "unknown fact", "did you mean `amount`?"), ({"": 1}, "", "unknown fact", "schema"),
-        ({"items": [{"id": "a"}, 5]}, "items[1]", "expected an object, got `5`", None), ({"items": [{"idd": "a"}]}, "items[0].idd", "unknown field", "did you mean `id`?"),
-        ({"items": [{"price": "1.001"}]}, "items[0].price", "`1.001` has 3 decimals", "rounded"), ({"items": [{}, {"parts": [{}, {"weight": "x"}]}]}, "items[1].parts[1].weight", "expected integer, got `x`", "exponent"),
-        ({"items": [{"id": None}]}, "items[0].id", "null is not allowed here", "leave the fact out"), ({"names": ["a", 5]}, "names[1]", "expected text, got `5`", None), ({"names": ["a", None]}, "names[1]", "null is not allowed here", "leave"),
-        ({"names": ["a", " "]}, "names[1]", "blank text", "leave"), ({"colours": ["red", "blu"]}, "colours[1]", "`blu` is not one of", "did you mean `blue`?"), ({"products": [1]}, "products[0]", "expected text, got `1`", None),
-        ({"staff": [{"person": {"nam": "Li"}}]}, "staff[0].person.nam", "unknown field", "did you mean `person.name`?"), ({"staff": [{"person": 5}]}, "staff[0].person", "", None),
-        ({"names": ["a"] * (MAX_ITEMS + 1)}, "names", "10001 items, more than the limit of 10000", None), ({"items": [{}] * (MAX_ITEMS + 1)}, "items", "10001 items", None), ({"products": [str(i) for i in range(MAX_ITEMS + 1)]}, "products", "10001 items", None),
-        ([], "", "facts must be an object, got a list", None), (None, "", "facts must be an object, got null", None), ("x", "", "facts must be an object, got `x`", None),
+        ({"amuont": 1}, "amuont", "unknown fact", "did you mean `amount`?"),
+        ({"zzz": 1}, "zzz", "unknown fact", "schema"),
+        ({"partner": {"idd": "x"}}, "partner.idd", "unknown fact", "did you mean `partner.id`?"),
+        ({"partner": 5}, "partner", "expected an object, got `5`", "partner.id"),
+        ({"partner": None}, "partner", "expected an object, got null", "partner.id"),
+        ({"partner": {"address": []}}, "partner.address", "expected an object, got a list", "partner.address.city"),
+        ({"partner.id": "a", "partner": {"id": "b"}}, "partner.id", "given twice, once dotted and once nested", None),
+        ({"Amount": 1}, "Amount", "unknown fact", "did you mean `amount`?"),
+        ({"": 1}, "", "unknown fact", "schema"),
+        ({"items": [{"id": "a"}, 5]}, "items[1]", "expected an object, got `5`", None),
+        ({"items": [{"idd": "a"}]}, "items[0].idd", "unknown field", "did you mean `id`?"),
+        ({"items": [{"price": "1.001"}]}, "items[0].price", "`1.001` has 3 decimals", "rounded"),
+        ({"items": [{}, {"parts": [{}, {"weight": "x"}]}]}, "items[1].parts[1].weight", "expected integer, got `x`", "exponent"),
+        ({"items": [{"id": None}]}, "items[0].id", "null is not allowed here", "leave the fact out"),
+        ({"names": ["a", 5]}, "names[1]", "expected text, got `5`", None),
+        ({"names": ["a", None]}, "names[1]", "null is not allowed here", "leave"),
+        ({"names": ["a", " "]}, "names[1]", "blank text", "leave"),
+        ({"colours": ["red", "blu"]}, "colours[1]", "`blu` is not one of", "did you mean `blue`?"),
+        ({"products": [1]}, "products[0]", "expected text, got `1`", None),
+        ({"staff": [{"person": {"nam": "Li"}}]}, "staff[0].person.nam", "unknown field", "did you mean `person.name`?"),
+        ({"staff": [{"person": 5}]}, "staff[0].person", "", None),
+        ({"names": ["a"] * (MAX_ITEMS + 1)}, "names", "10001 items, more than the limit of 10000", None),
+        ({"items": [{}] * (MAX_ITEMS + 1)}, "items", "10001 items", None),
+        ({"products": [str(i) for i in range(MAX_ITEMS + 1)]}, "products", "10001 items", None),
+        ([], "", "facts must be an object, got a list", None),
+        (None, "", "facts must be an object, got null", None),
+        ("x", "", "facts must be an object, got `x`", None),
     ],
-)  # fmt: skip
+)
 def test_a_misplaced_fact_is_told(facts: Any, path: str, message: str, help: str | None) -> None:
     (told,) = bad(facts)
     assert (told.path, told.message[: len(message)]) == (path, message) or message in told.message
@@ -171,11 +285,29 @@ def test_a_misplaced_fact_is_told(facts: Any, path: str, message: str, help: str
 
 
 def test_all_misfits_are_told_at_once_with_their_pointers() -> None:
-    told = bad({"ok": 1, "count": -1, "amuont": 1, "items": [{"id": 5, "price": "x"}, {"kind": "c"}], "partner": {"id": None}, "names": ["a", 5], "colour": "gren", "amount": "1.00"})
+    told = bad(
+        {
+            "ok": 1,
+            "count": -1,
+            "amuont": 1,
+            "items": [{"id": 5, "price": "x"}, {"kind": "c"}],
+            "partner": {"id": None},
+            "names": ["a", 5],
+            "colour": "gren",
+            "amount": "1.00",
+        }
+    )
     assert {(b.path, b.as_json()["pointer"]) for b in told} == {
-        ("ok", "/facts/ok"), ("count", "/facts/count"), ("amuont", "/facts/amuont"), ("items[0].id", "/facts/items/0/id"), ("items[0].price", "/facts/items/0/price"), ("items[1].kind", "/facts/items/1/kind"),
-        ("partner.id", "/facts/partner/id"), ("names[1]", "/facts/names/1"), ("colour", "/facts/colour"),
-    }  # fmt: skip
+        ("ok", "/facts/ok"),
+        ("count", "/facts/count"),
+        ("amuont", "/facts/amuont"),
+        ("items[0].id", "/facts/items/0/id"),
+        ("items[0].price", "/facts/items/0/price"),
+        ("items[1].kind", "/facts/items/1/kind"),
+        ("partner.id", "/facts/partner/id"),
+        ("names[1]", "/facts/names/1"),
+        ("colour", "/facts/colour"),
+    }
     assert all(set(b.as_json()) == {"fact", "pointer", "message", "help"} for b in told)
 
 
@@ -261,7 +393,9 @@ def test_a_json_number_is_exact(text: str) -> None:
     assert format(found, "f") == format(abs(Decimal(text)).quantize(Decimal("0.01")), "f")
 
 
-@pytest.mark.parametrize("text", ["1.005", "0.1000", "1e3", "1E400", "1e999", "1e-7", "-1", "-0.01", "123456789012345678901234567890123.00", "true", '"1e2"', "[]", '"NaN"'])
+@pytest.mark.parametrize(
+    "text", ["1.005", "0.1000", "1e3", "1E400", "1e999", "1e-7", "-1", "-0.01", "123456789012345678901234567890123.00", "true", '"1e2"', "[]", '"NaN"']
+)
 def test_a_json_number_that_does_not_fit_is_refused(text: str) -> None:
     (told,) = bad(DECODER.decode(f'{{"amount": {text}}}'.encode()))
     assert told.path == "amount"
@@ -275,27 +409,82 @@ def test_floats_of_a_careless_reader_are_refused() -> None:
 # -- the generated reader and the judge ----------------------------------------------------------------------------------------------------
 
 ODD = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 10**20), st.sampled_from(["", " ", "red", "gren", "dark", "a", "1", "1.5", "1.50", "1.505", "-1", "NaN", "1e3", "2025-06-01", "2025-13-01", "2025-06-01T00:00:00Z", "01", "１"]),
-    st.decimals(allow_nan=True, allow_infinity=True), st.just([]), st.just({}), st.just(["red"]), st.just(["red", "red"]), st.just([["red"]]), st.just([None]), st.just([{}]), st.just({"id": "x"}), st.text(max_size=5),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 10**20),
+    st.sampled_from(
+        ["", " ", "red", "gren", "dark", "a", "1", "1.5", "1.50", "1.505", "-1", "NaN", "1e3", "2025-06-01", "2025-13-01", "2025-06-01T00:00:00Z", "01", "１"]
+    ),
+    st.decimals(allow_nan=True, allow_infinity=True),
+    st.just([]),
+    st.just({}),
+    st.just(["red"]),
+    st.just(["red", "red"]),
+    st.just([["red"]]),
+    st.just([None]),
+    st.just([{}]),
+    st.just({"id": "x"}),
+    st.text(max_size=5),
+)
 
 
 def _sane(name: str) -> st.SearchStrategy[Any]:
     parts = st.lists(st.fixed_dictionaries({}, optional={"weight": st.integers(0, 3), "since": st.just("2025-01-01")}), max_size=2)
-    items = st.fixed_dictionaries({}, optional={"id": st.just("a"), "price": st.sampled_from(["1", 2, "3.50"]), "kind": st.sampled_from(["a", "b", None]), "parts": parts})
+    items = st.fixed_dictionaries(
+        {}, optional={"id": st.just("a"), "price": st.sampled_from(["1", 2, "3.50"]), "kind": st.sampled_from(["a", "b", None]), "parts": parts}
+    )
     whole = st.fixed_dictionaries({"id": st.just("a"), "price": st.sampled_from(["1", 2]), "kind": st.sampled_from(["a", None]), "parts": st.just([])})
     table: dict[str, st.SearchStrategy[Any]] = {
-        "ok": st.booleans(), "count": st.integers(0, 5), "balance": st.integers(-5, 5), "amount": st.sampled_from(["1", "1.5", "1.50", 7, Decimal("1.25"), "-0"]), "credit": st.sampled_from([None, "-1", 2]),
-        "length": st.sampled_from([None, "0.125"]), "rate": st.sampled_from([None, "0.10", 1]), "label": st.sampled_from(["x", " y "]), "nickname": st.sampled_from([None, "", "z"]), "colour": st.sampled_from(["red", "blue"]),
-        "shade": st.sampled_from([None, "dark", ""]), "product": st.just("ecs"), "colours": st.lists(st.sampled_from(["red", "green", "blue"]), unique=True), "products": st.lists(st.sampled_from(["c", "b", "a"]), unique=True),
-        "names": st.lists(st.sampled_from(["a", "b"]), max_size=3), "day": st.just("2025-06-01"), "end": st.sampled_from([None, "2025-06-01"]), "moment": st.just("2025-06-01T00:00:00Z"),
-        "partner": st.fixed_dictionaries({}, optional={"id": st.just("p"), "address": st.fixed_dictionaries({}, optional={"city": st.just("x")})}), "partner.id": st.just("q"),
-        "items": st.one_of(st.lists(items, max_size=3), st.lists(whole, max_size=3)), "staff": st.lists(st.fixed_dictionaries({"person": st.just({"id": "1", "name": "n"})}), max_size=2),
-    }  # fmt: skip
+        "ok": st.booleans(),
+        "count": st.integers(0, 5),
+        "balance": st.integers(-5, 5),
+        "amount": st.sampled_from(["1", "1.5", "1.50", 7, Decimal("1.25"), "-0"]),
+        "credit": st.sampled_from([None, "-1", 2]),
+        "length": st.sampled_from([None, "0.125"]),
+        "rate": st.sampled_from([None, "0.10", 1]),
+        "label": st.sampled_from(["x", " y "]),
+        "nickname": st.sampled_from([None, "", "z"]),
+        "colour": st.sampled_from(["red", "blue"]),
+        "shade": st.sampled_from([None, "dark", ""]),
+        "product": st.just("ecs"),
+        "colours": st.lists(st.sampled_from(["red", "green", "blue"]), unique=True),
+        "products": st.lists(st.sampled_from(["c", "b", "a"]), unique=True),
+        "names": st.lists(st.sampled_from(["a", "b"]), max_size=3),
+        "day": st.just("2025-06-01"),
+        "end": st.sampled_from([None, "2025-06-01"]),
+        "moment": st.just("2025-06-01T00:00:00Z"),
+        "partner": st.fixed_dictionaries({}, optional={"id": st.just("p"), "address": st.fixed_dictionaries({}, optional={"city": st.just("x")})}),
+        "partner.id": st.just("q"),
+        "items": st.one_of(st.lists(items, max_size=3), st.lists(whole, max_size=3)),
+        "staff": st.lists(st.fixed_dictionaries({"person": st.just({"id": "1", "name": "n"})}), max_size=2),
+    }
     return table[name]
 
 
-KEYS = ["ok", "count", "balance", "amount", "credit", "length", "rate", "label", "nickname", "colour", "shade", "product", "colours", "products", "names", "day", "end", "moment", "partner", "partner.id", "items", "staff"]
+KEYS = [
+    "ok",
+    "count",
+    "balance",
+    "amount",
+    "credit",
+    "length",
+    "rate",
+    "label",
+    "nickname",
+    "colour",
+    "shade",
+    "product",
+    "colours",
+    "products",
+    "names",
+    "day",
+    "end",
+    "moment",
+    "partner",
+    "partner.id",
+    "items",
+    "staff",
+]
 REQUESTS = st.fixed_dictionaries({}, optional={k: _sane(k) for k in KEYS})
 
 
@@ -357,7 +546,13 @@ def test_the_generated_reader_takes_the_common_request_itself() -> None:
     assert quickly({k: v for k, v in GOOD.items() if k not in ("staff", "amount")}) is not None
 
 
-@given(st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=3)), lambda x: st.one_of(st.lists(x, max_size=3), st.dictionaries(st.sampled_from([*KEYS, "id", "city"]), x, max_size=3)), max_leaves=8))
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=3)),
+        lambda x: st.one_of(st.lists(x, max_size=3), st.dictionaries(st.sampled_from([*KEYS, "id", "city"]), x, max_size=3)),
+        max_leaves=8,
+    )
+)
 def test_no_body_crashes_the_judge(facts: Any) -> None:
     judged(facts)
 

@@ -91,7 +91,7 @@ def test_all_rules_may_fire_at_once() -> None:
 
 
 def test_a_rule_of_more_atoms_than_the_limit_of_a_ruleset() -> None:
-    wide = {a: 1 for a in range(MAX_FIELDS + 30)}
+    wide = dict.fromkeys(range(MAX_FIELDS + 30), 1)
     network = Network([[wide], [{0: 1}]])
     assert network.fire((1,) * len(wide)) == (1, 1)
     assert network.fire((*(1,) * (len(wide) - 1), 0)) == (0, 1)
