@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from api import metrics
 from api.problems import Problem, problem_of
-from api.requests import Ask, Change, Item, WhatIf, as_item
+from api.requests import Ask, Change, Item, WhatIf, read
 from api.state import State
 from engine.cases import flat
 from engine.clock import instant as _instant
@@ -77,18 +79,18 @@ def answered(program: Program, facts: Any, as_of: datetime, resolve: Resolver | 
     return answer
 
 
-def each(state: State, items: list[Any]) -> Iterator[dict[str, Any]]:
-    """The answers of a batch in order; an item that cannot be answered gives its problem."""
+def each(state: State, items: Iterable[msgspec.Raw]) -> Iterator[tuple[Item | None, dict[str, Any]]]:
+    """The answers of a batch in order, with their questions; an item that cannot be answered gives its problem."""
     for raw in items:
         try:
-            item: Item = as_item(raw)
-            yield decide(state, item.policy, item, item.ask)
+            item = read(bytes(raw), Item)
+            yield item, decide(state, item.policy, item, item.ask)
         except Exception as error:
             problem = problem_of(error)
             if problem.status == 500:
                 raise
             metrics.PROBLEMS.labels(problem.kind).inc()
-            yield {"problem": problem.document()}
+            yield None, {"problem": problem.document()}
 
 
 def what_if(state: State, policy: str, ask: WhatIf) -> dict[str, Any]:
@@ -138,10 +140,11 @@ def differences(base: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         if a != b:
             found[part] = {"gone": [c for c in a if c not in b], "new": [c for c in b if c not in a]}
     if base["missing"] != answer["missing"]:
-        a, b = base["missing"], answer["missing"]
-        found["missing"] = {"gone": [m for m in a if m not in b], "new": [m for m in b if m not in a]}
-    a, b = flat(base["outputs"]), flat(answer["outputs"])
-    outputs = {n: {"base": a.get(n), "changed": b.get(n)} for n in [*a, *(n for n in b if n not in a)] if a.get(n) != b.get(n)}
+        gone, new = set(base["missing"]) - set(answer["missing"]), set(answer["missing"]) - set(base["missing"])
+        found["missing"] = {"gone": sorted(gone), "new": sorted(new)}
+    before, after = flat(base["outputs"]), flat(answer["outputs"])
+    names = dict.fromkeys([*before, *after])
+    outputs = {n: {"base": before.get(n), "changed": after.get(n)} for n in names if before.get(n) != after.get(n)}
     if outputs:
         found["outputs"] = outputs
     return found

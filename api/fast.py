@@ -82,9 +82,8 @@ class Decisions:
         if len(items) > limits.BATCH_ITEMS:
             raise Problem(413, "too-many", "Too much at once", f"{len(items)} decisions, at most {limits.BATCH_ITEMS} in one call")
         parts = []
-        for i, found in enumerate(decisions.each(self.state, items)):
-            if self.log is not None and "problem" not in found:
-                item = requests.as_item(items[i])
+        for i, (item, found) in enumerate(decisions.each(self.state, items)):
+            if self.log is not None and item is not None:
                 self.log.write(self.state.library, item.ask, item, found)
             parts.append(_encode(found))
             if i % limits.BATCH_SLICE == limits.BATCH_SLICE - 1:

@@ -34,7 +34,12 @@ def add(commands: Any) -> None:
     test.set_defaults(run=run_test)
     schema = commands.add_parser("schema", help="the JSON Schema of rule files or case files, for editors")
     schema.add_argument("kind", choices=["policy", "cases"])
-    schema.set_defaults(run=lambda options: say(file_schema(options.kind)) or 0)
+    schema.set_defaults(run=run_schema)
+
+
+def run_schema(options: argparse.Namespace) -> int:
+    say(file_schema(options.kind))
+    return 0
 
 
 def run_lint(options: argparse.Namespace) -> int:
@@ -68,7 +73,8 @@ def run_lint(options: argparse.Namespace) -> int:
 
 def run_test(options: argparse.Namespace) -> int:
     loaded = library.load(options.root)
-    started, total, report = time.perf_counter(), 0, []
+    started, total = time.perf_counter(), 0
+    report: list[dict[str, Any]] = []
     failed = broken = 0
     for path in rule_files(options):
         try:

@@ -34,7 +34,7 @@ def diff(before: PolicyModel, after: PolicyModel) -> dict[str, Any]:
 
 def case_changes(before: Path, after: Path) -> list[dict[str, Any]]:
     """Cases that were added, removed or changed, by name."""
-    loaded = []
+    loaded: list[dict[str, Any]] = []
     for path in (case_file(before), case_file(after)):
         try:
             model = CasesModel.model_validate(read(path).data)

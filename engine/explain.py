@@ -16,14 +16,13 @@ from engine.kleene import Unknown, unknown_parts
 from engine.model import SourceRef, Texts
 from engine.plan import Plan, Rule
 from engine.policy import Policy
-from engine.types import BOOL, DateTimeType, EnumType, ListType, RecordType, SetType, Type, nested, plain, plainer
+from engine.types import DateTimeType, EnumType, ListType, RecordType, SetType, TextType, Type, nested, plain, plainer
 
 if TYPE_CHECKING:
     from engine.decide import Program, Result
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _canonical = msgspec.json.Encoder(order="sorted", decimal_format="string")
-_UNKNOWN, _NONE = {"en": "unknown", "zh": "未知"}, {"en": "none", "zh": "无"}
 MAX_SHOWN_ITEMS = 20
 
 
@@ -47,6 +46,7 @@ class Words:
         self.shown = [n for n in policy.outputs if n != "open_events"]
         self.facts_in_order: Callable[[tuple[Any, ...]], Any] = _getter(self.fact_order)
         self.shown_plainly = [(n, self.value_position[n], plainer(self.output_types[n])) for n in self.shown]
+        self.last_moment: tuple[datetime | None, str] = (None, "")
         self.plan_is_plain = policy.machine is None
         self.dotted = any("." in n for n in self.shown)
         self.base = {"policy": policy.id, "version": policy.version, "digest": policy.digest}
@@ -58,7 +58,26 @@ class Words:
         document = source.model_dump(exclude_none=True, exclude_defaults=True)
         if "document" not in document and self.policy.model.source.document:
             document = {"document": self.policy.model.source.document, **document}
-        return _Entry(i, rule, reason, remedy, document, facts_read(rule.condition, self.plan, self.policy))
+        return _Entry(i, rule, reason, remedy, document, facts_read(rule.condition, self.plan, self.policy), self)
+
+    def moment_text(self, moment: datetime) -> str:
+        """The ISO text of an instant; the last one is kept, since callers ask many questions about the same day."""
+        last = self.last_moment
+        if last[0] is not moment:
+            last = self.last_moment = (moment, moment.isoformat())
+        return last[1]
+
+    def getter(self, name: str) -> tuple[Callable[[Result], Any], Type, dict[str, str]]:
+        """How a placeholder finds its value; its type; the Chinese names of its values."""
+        if name.startswith("parameters."):
+            parameter = self.policy.parameters[name.removeprefix("parameters.")]
+            value = Unknown() if parameter.unset else parameter.value
+            return (lambda result: value), parameter.type, _labels(self.policy, parameter.type)
+        if name in self.policy.facts:
+            fact, index = self.policy.facts[name], list(self.policy.facts).index(name)
+            return (lambda result: result.slots[index]), fact.type, fact.values_zh or {}
+        position, kind = self.value_position[name], self.value_types[name]
+        return (lambda result: result.values[position]), kind, _labels(self.policy, kind)
 
     def answer(self, program: Program, result: Result) -> dict[str, Any]:
         """The answer, sealed with its receipt."""
@@ -67,7 +86,7 @@ class Words:
         if True in result.rules:
             for i, entry in self.told_rules:
                 if result.rules[i] is True or result.rules[i] == 1:
-                    (warnings if entry.rule.effect == "warn" else reasons).append(entry.told(program, result, self))
+                    (warnings if entry.rule.effect == "warn" else reasons).append(entry.told(result))
         outcome = result.outcome
         missing: list[str] = []
         unset: list[str] = []
@@ -96,75 +115,78 @@ class Words:
         return nested(flat), waiting
 
 
+def _labels(policy: Policy, kind: Type) -> dict[str, str]:
+    """The Chinese names of the values of a parameter or output: those that the facts of the policy give them."""
+    if not isinstance(kind, (EnumType, SetType, TextType)):
+        return {}
+    return {value: zh for fact in policy.facts.values() for value, zh in (fact.values_zh or {}).items()}
+
+
 class _Entry:
     """One rule that can stand among the reasons or warnings."""
 
-    def __init__(self, index: int, rule: Rule, reason: Texts | None, remedy: Texts | None, source: dict[str, Any], facts: list[str]) -> None:
-        self.index, self.rule, self.source, self.facts = index, rule, source, facts
-        self.reason = None if reason is None else {"en": reason.en, "zh": reason.zh}
-        self.remedy = None if remedy is None else {"en": remedy.en, "zh": remedy.zh}
-        self.plain = not any("{" in t for texts in (self.reason, self.remedy) if texts for t in texts.values())
+    def __init__(self, index: int, rule: Rule, reason: Texts | None, remedy: Texts | None, source: dict[str, Any], facts: list[str], words: Words) -> None:
+        self.index, self.rule, self.source = index, rule, source
+        self.reason = None if reason is None else _Template(reason, words)
+        self.remedy = None if remedy is None else _Template(remedy, words)
+        positions = {n: i for i, n in enumerate(words.policy.facts)}
+        self.facts = [(n, positions[n], words.policy.facts[n].type) for n in facts]
 
-    def told(self, program: Program, result: Result, words: Words) -> dict[str, Any]:
-        message, remedy = self.reason, self.remedy
-        if not self.plain:
-            message, remedy = (None if t is None else filled(t, program, result, words) for t in (message, remedy))
+    def told(self, result: Result) -> dict[str, Any]:
         return {
             "code": self.rule.code,
             "effect": self.rule.effect,
-            "message": message,
-            "remedy": remedy,
+            "message": self.reason and self.reason.filled(result),
+            "remedy": self.remedy and self.remedy.filled(result),
             "source": self.source,
-            "facts": {n: v for n in self.facts if (v := _fact_shown(n, program, result)) is not _SKIP},
+            "facts": {n: _fact_shown(v, t) for n, i, t in self.facts if type(v := result.slots[i]) is not Unknown},
         }
 
 
-_SKIP = object()
-
-
-def _fact_shown(name: str, program: Program, result: Result) -> Any:
-    value = result.slots[program.fact_index[name]]
-    fact = program.policy.facts[name]
-    if type(value) is Unknown:
-        return _SKIP
-    if isinstance(fact.type, ListType) and value is not None:
+def _fact_shown(value: Any, t: Type) -> Any:
+    if isinstance(t, ListType) and value is not None:
         return f"{len(value)} item{'s' * (len(value) != 1)}"
-    return plain(value, fact.type)
+    return value if isinstance(value, (str, bool)) else plain(value, t)
 
 
-def filled(texts: dict[str, str], program: Program, result: Result, words: Words) -> dict[str, str]:
-    """Both texts with the values in their placeholders."""
+class _Template:
+    """A text in both languages, cut at its placeholders once."""
 
-    def value(name: str, language: str) -> str:
-        shown: Any
-        labels: dict[str, str] = {}
-        if name.startswith("parameters."):
-            parameter = program.policy.parameters[name.removeprefix("parameters.")]
-            raw, kind = (Unknown() if parameter.unset else parameter.value), parameter.type
-        elif name in program.fact_index:
-            raw, kind = result.slots[program.fact_index[name]], program.policy.facts[name].type
-            labels = program.policy.facts[name].values_zh or {}
-        else:
-            raw, kind = result.values[words.value_position[name]], words.value_types[name]
-        if unknown_parts(raw) is not None:
-            return _UNKNOWN[language]
-        if raw is None:
-            return _NONE[language]
-        if kind == BOOL:
-            return {"en": "yes" if raw else "no", "zh": "是" if raw else "否"}[language]
-        if isinstance(kind, DateTimeType):
-            return str(raw.strftime("%Y-%m-%d %H:%M"))
-        shown = plain(raw, kind)
-        if language == "zh" and labels:
-            shown = [labels.get(v, v) for v in shown] if isinstance(shown, list) else labels.get(shown, shown)
-        if isinstance(kind, (SetType, ListType)):
-            if isinstance(kind, ListType) and isinstance(kind.item, RecordType):
-                return str(len(raw))
-            items = list(shown)[:MAX_SHOWN_ITEMS]
-            return {"en": ", ".join(map(str, items)), "zh": "、".join(map(str, items))}[language]
-        return str(shown)
+    def __init__(self, texts: Texts, words: Words) -> None:
+        self.fixed = {"en": texts.en, "zh": texts.zh}
+        self.names = sorted({n for text in self.fixed.values() for n in _PLACEHOLDER.findall(text)})
+        self.pieces = {language: _PLACEHOLDER.split(text) for language, text in self.fixed.items()}
+        self.getters = [(n, *words.getter(n)) for n in self.names]
 
-    return {language: _PLACEHOLDER.sub(lambda m: value(m[1], language), text) for language, text in texts.items()}
+    def filled(self, result: Result) -> dict[str, str]:
+        if not self.names:
+            return self.fixed
+        values = {n: _both(get(result), kind, labels) for n, get, kind, labels in self.getters}
+        return {
+            language: "".join([values[piece][i] if k % 2 else piece for k, piece in enumerate(self.pieces[language])])
+            for i, language in enumerate(("en", "zh"))
+        }
+
+
+def _both(raw: Any, kind: Type, labels: dict[str, str]) -> tuple[str, str]:
+    """A value in English and in Chinese."""
+    if unknown_parts(raw) is not None:
+        return "unknown", "未知"
+    if raw is None:
+        return "none", "无"
+    if isinstance(raw, bool):
+        return ("yes", "是") if raw else ("no", "否")
+    if isinstance(kind, DateTimeType):
+        text = raw.strftime("%Y-%m-%d %H:%M")
+        return text, text
+    shown = plain(raw, kind)
+    if isinstance(kind, (SetType, ListType)):
+        if isinstance(kind, ListType) and isinstance(kind.item, RecordType):
+            return str(len(raw)), str(len(raw))
+        items = [str(v) for v in shown[:MAX_SHOWN_ITEMS]]
+        return ", ".join(items), "、".join([labels.get(v, v) for v in items])
+    text = str(shown)
+    return text, labels.get(text, text)
 
 
 def sealed(
@@ -174,7 +196,7 @@ def sealed(
     words = program.words
     answer: dict[str, Any] = {
         **words.base,
-        "as_of": result.moment.isoformat(),
+        "as_of": words.moment_text(result.moment),
         "outcome": outcome,
         "reasons": reasons,
         "warnings": warnings,

@@ -71,6 +71,8 @@ def add_months(day: Any, months: int) -> Any:
     year, month = divmod(index, 12)
     if not 1 <= year <= 9999:
         raise EvaluationError("date-out-of-range", f"{day.isoformat()} moved by {months} months is no date")
+    if day.day <= 28:
+        return day.replace(year=year, month=month + 1)
     return day.replace(year=year, month=month + 1, day=min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 

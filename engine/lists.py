@@ -43,7 +43,7 @@ def each(source: Any, plan: Plan) -> Any:
         if kept is False:
             continue
         for when, fields in plan.rows:
-            held = k_and(lambda kept=kept: kept, lambda when=when: True if when is None else when(item, values, sums))
+            held = kept if when is None else k_and(*(_constant(part) for part in (kept, when(item, values, sums))))
             if type(held) is Unknown:
                 doubts.append(held)
             if held is not False:
@@ -54,6 +54,10 @@ def each(source: Any, plan: Plan) -> Any:
         return result
     merged = unknown_of(*doubts, *([open_] if open_ is not None else []))
     return Unknown(merged.paths, merged.unset, merged.error, blank=tuple(Unknown() for _ in plan.rows[0][1]))
+
+
+def _constant(value: Any) -> Callable[[], Any]:
+    return lambda: value
 
 
 def _kept(source: Any, plan: Plan) -> tuple[list[Any], list[Any]]:

@@ -80,8 +80,10 @@ def _convert(slot: str, t: Type, nullable: bool, env: dict[str, Any]) -> list[st
             limit = f"-{10**18} < {slot} < {10**18}" if t.signed else f"0 <= {slot} < {10**18}"
             return [*lines, f"elif type({slot}) is int and {limit}: pass", "else: raise Unexpected"]
         env[constant] = f.number_reader(t)
+        common = f"len({slot}) > 3 and {slot}[-3] == '.' and {slot}[:-3].isdigit() and {slot}[-2:].isdigit() and {slot}.isascii() and len({slot}) < 22"
+        plain_money = [f"elif type({slot}) is str and {common}: {slot} = Decimal({slot})"] if t.places == 2 else []
         return [
-            *lines, f"elif type({slot}) is str: {slot} = {constant}({slot})",
+            *lines, *plain_money, f"elif type({slot}) is str: {slot} = {constant}({slot})",
             f"elif type({slot}) is int or type({slot}) is Decimal: {slot} = {constant}(str({slot}))", "else: raise Unexpected",
         ]  # fmt: skip
     if isinstance(t, DateType):

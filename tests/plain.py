@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -23,13 +23,17 @@ NOTHING: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class Unknown:
-    """A value that waits for facts and unset parameters, or cannot be computed; for numbers and dates perhaps between two bounds."""
+    """A value that waits for facts and unset parameters, or cannot be computed.
+
+    Numbers and dates may lie between two bounds; `item` stands for any item of a list that is a fact.
+    """
 
     paths: frozenset[str] = NOTHING
     unset: frozenset[str] = NOTHING
     error: EvaluationError | None = None
     low: Any = None
     high: Any = None
+    item: Any = None
 
 
 Env = dict[Any, Any]
@@ -370,6 +374,9 @@ class Plain:
             return a if condition else b
         if known(a, b) and a == b:
             return a
+        item = a.item if isinstance(a, Unknown) and b == () else b.item if isinstance(b, Unknown) and a == () else None
+        if item is not None:
+            return replace(waiting([condition, a, b]), item=item)
         (low_a, high_a), (low_b, high_b) = bounds(a), bounds(b)
         return waiting(
             [condition, a, b], None if low_a is None or low_b is None else min(low_a, low_b), None if high_a is None or high_b is None else max(high_a, high_b)
@@ -428,7 +435,8 @@ class Plain:
             return None, [{**env, variable: item} for item in source]
         t = node.type
         fields = len(t.item.fields) if isinstance(t, ListType) and isinstance(t.item, RecordType) else None
-        return source, [{**env, variable: Unknown() if fields is None else (Unknown(),) * fields}]
+        item = source.item if source.item is not None else Unknown() if fields is None else (Unknown(),) * fields
+        return source, [{**env, variable: item}]
 
     def _aggregate(self, node: s.Aggregate, env: Env) -> Any:
         name, value = node.function, node.value
@@ -447,7 +455,8 @@ class Plain:
             return disjunction(tests) if name == "any" else negated(disjunction(tests))
         values = [(h, self.walk(value, e)) for e, h in held if h is not False]
         if name == "sum" and source is not None:
-            return waiting(values) if values and not (known(values[0][1]) and values[0][1] == 0) else 0
+            low, high = bounds(values[0][1]) if values else (0, 0)
+            return waiting(values, 0 if low is not None and low >= 0 else None, 0 if high is not None and high <= 0 else None)
         if name == "sum":
             total: Any = 0
             for h, amount in values:

@@ -31,8 +31,11 @@ def typed_facts(policy: Policy, raw: Mapping[str, Any], as_of: datetime, find: F
     return facts
 
 
-def absent(t: Type, path: str) -> Unknown:
-    return Unknown(frozenset([path]), low=0 if isinstance(t, NumberType) and not t.signed else None)
+def absent(t: Type, *path: str) -> Unknown:
+    """A value of which only the type is known."""
+    fields = t.item.fields if isinstance(t, ListType) and isinstance(t.item, RecordType) else ()
+    low = 0 if isinstance(t, NumberType) and not t.signed else None
+    return Unknown(frozenset(path), low=low, item=tuple(absent(f.type) for f in fields) or None)
 
 
 def typed(raw: Any, t: Type, path: str) -> Any:
