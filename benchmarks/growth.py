@@ -21,7 +21,9 @@ from engine.library import check_text, load
 
 VERSIONS = (10, 100, 1000, 5000)
 RULES = (12, 50, 100, 250, 500)
-PATIENCE = 40
+PATIENCE = 60
+#: So many of the versions are asked, at most.
+ASKED = 1000
 
 
 def small(number: int) -> str:
@@ -59,7 +61,8 @@ def measure(quick: bool) -> Part:
             part.rows.append(Row(f"{count:,} small policies", f"{NOT}: {seen}"))
             continue
         part.rows.append(Row(f"{count:,} small policies: load", f"{micro(seen['load'])}, {seen['load'] / 1e6 / count:.2f} ms each"))
-        part.rows.append(Row(f"{count:,} small policies: memory (RSS) loaded, and all in use", f"{seen['loaded']:.0f} MB, {seen['used']:.0f} MB"))
+        used = "all in use" if count <= ASKED else f"{ASKED:,} of them in use"
+        part.rows.append(Row(f"{count:,} small policies: memory (RSS) empty, loaded, {used}", f"{seen['empty']:.0f}, {seen['loaded']:.0f}, {seen['used']:.0f} MB"))
         part.rows.append(Row(f"{count:,} small policies: decision, first of a version", micro(seen["decision"]), "first", micro(seen["first"])))
     base = None
     for count in RULES[:3] if quick else RULES:
@@ -75,8 +78,8 @@ def measure(quick: bool) -> Part:
             part.rows.append(Row(f"{count} requirements: passing, all-new signature", micro(seen["forgotten"]), "signature seen before", micro(seen["passing"]),
                                  seen["passing"] / seen["forgotten"]))  # fmt: skip
     part.notes = [
-        "Each size runs in a new process. Memory is the resident set with the interpreter and its modules (without them: the first line less about the same); `in use` means that every version "
-        "has answered once, so that its function and its Rete network exist.",
+        "Each size runs in a new process. Memory is the resident set: `empty` is the interpreter with its modules; `in use` means that a version has answered once, "
+        "so that its function and its Rete network exist.",
         "Growth of one policy: the twelve requirements again and again with a further condition each, so that no two are alike; a violated one is violated in each of its copies, "
         "so the answer grows with them.",
     ]
@@ -86,7 +89,9 @@ def measure(quick: bool) -> Part:
 def _apart(kind: str, count: int) -> dict[str, float] | str:
     """One size in a new process; why not, if it takes too long or fails."""
     try:
-        done = subprocess.run([sys.executable, "-m", "benchmarks.growth", kind, str(count)], capture_output=True, text=True, timeout=PATIENCE, cwd=REPOSITORY, check=False)
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "benchmarks.growth", kind, str(count), folder]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=REPOSITORY, check=False)
     except subprocess.TimeoutExpired:
         return f"stopped after {PATIENCE} s"
     if done.returncode:
@@ -101,15 +106,14 @@ def _resident() -> float:
     return int(line.split()[1]) / 1024
 
 
-def _versions(count: int) -> dict[str, float]:
+def _versions(count: int, root: Path) -> dict[str, float]:
     chance = random.Random(count)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        for i in range(count):
-            path = root / "generated" / f"small-{i}" / "v1.yaml"
-            path.parent.mkdir(parents=True)
-            path.write_text(small(i), encoding="utf-8")
-        spent, library = once(lambda: load(root))
+    for i in range(count):
+        path = root / "generated" / f"small-{i}" / "v1.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(small(i), encoding="utf-8")
+    empty = _resident()
+    spent, library = once(lambda: load(root))
     if library.faults:
         raise RuntimeError(f"a generated policy is refused: {next(iter(library.faults.values()))[0]}")
     loaded = _resident()
@@ -121,13 +125,13 @@ def _versions(count: int) -> dict[str, float]:
     def ask(item: Any) -> Any:
         return library.version(item[0], 1).program.check(item[1], twelve.MOMENT)
 
-    first = statistics.median(once(lambda i=i: ask((f"small-{i}", facts())))[0] for i in range(count))  # type: ignore[misc]
-    items = [(f"small-{chance.randrange(count)}", facts()) for _ in range(10_000)]
+    first = statistics.median(once(lambda i=i: ask((f"small-{i}", facts())))[0] for i in range(min(count, ASKED)))  # type: ignore[misc]
+    items = [(f"small-{chance.randrange(min(count, ASKED))}", facts()) for _ in range(10_000)]
     decision = medians({"d": (ask, items)}, 3, 0.3)["d"]
-    return {"load": spent, "loaded": loaded, "used": _resident(), "first": first, "decision": decision}
+    return {"load": spent, "empty": empty, "loaded": loaded, "used": _resident(), "first": first, "decision": decision}
 
 
-def _rules(count: int) -> dict[str, float]:
+def _rules(count: int, _: Path) -> dict[str, float]:
     chance = random.Random(count)
     text = twelve.long_rule_file(count)
     passing = [twelve.passing(chance).nested for _ in range(4000)]
@@ -150,4 +154,4 @@ def _rules(count: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"versions": _versions, "rules": _rules}[sys.argv[1]](int(sys.argv[2]))))
+    print(json.dumps({"versions": _versions, "rules": _rules}[sys.argv[1]](int(sys.argv[2]), Path(sys.argv[3]))))

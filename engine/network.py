@@ -9,13 +9,13 @@ What a network answers depends on the truth values alone; answers are remembered
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 import durable_rules_engine as rete
 
@@ -46,7 +46,7 @@ class _Ruleset:
         }
         with _lock:
             while _unused:
-                rete.delete_ruleset(_unused.popleft())
+                _retire(_unused.popleft())
             self.handle = rete.create_ruleset(f"policy-{next(_numbers)}", json.dumps(definition))
         weakref.finalize(self, _unused.append, self.handle)
 
@@ -68,6 +68,13 @@ class _Ruleset:
         return fired
 
 
+def _retire(handle: int) -> None:
+    """Free a ruleset. Its state goes first, or its memory stays; a ruleset that never matched has none."""
+    with contextlib.suppress(rete.error):
+        rete.delete_state(handle, "0")
+    rete.delete_ruleset(handle)
+
+
 class Network:
     """Which rules fire for given truth values of the atoms. A rule is a set of conjunctions, one of which must hold."""
 
@@ -80,7 +87,17 @@ class Network:
             rules += [(self.size + i, dict(c)) for i, conjunctions in enumerate(stays_silent) for c in conjunctions]
         self._rules = rules
         self._rulesets: list[_Ruleset] | None = None
-        self.fire = lru_cache(maxsize=REMEMBERED)(self._fire)
+        self._answers: dict[Signature, Signature] = {}
+
+    def fire(self, signature: Signature) -> Signature:
+        """The truth value of every rule for these truth values of the atoms."""
+        answer = self._answers.get(signature)
+        if answer is None:
+            answer = self._fire(signature)
+            if len(self._answers) >= REMEMBERED:
+                self._answers.clear()
+            self._answers[signature] = answer
+        return answer
 
     def _built(self) -> list[_Ruleset]:
         if self._rulesets is None:

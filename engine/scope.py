@@ -1,0 +1,86 @@
+"""The names that an expression may use, and what is known not to be null where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine import syntax as s
+from engine.types import NullType, Type
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a name stands for: its type and whether it may be null."""
+
+    type: Type
+    nullable: bool = False
+
+
+@dataclass
+class Scope:
+    """The names that an expression may use. `formula` gives the type of a formula or output by name, typing it first where needed."""
+
+    facts: dict[str, Named]
+    parameters: dict[str, Named]
+    tables: dict[str, tuple[dict[str, Named], Named]]
+    scales: frozenset[str]
+    formula_names: frozenset[str]
+    formula: Callable[[str], Named]
+    codes: frozenset[str]
+    transitions: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    patterns: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, tuple[str, Named]] = field(default_factory=dict)
+    known: frozenset[Key] = frozenset()
+    in_each: bool = False
+    free_values: bool = False
+
+    def names(self) -> list[str]:
+        """Every name that may stand alone."""
+        extra = ["as_of", "outcome"] + (["transition", "next_state"] if self.transitions else [])
+        parameters = [f"parameters.{p}" for p in self.parameters]
+        return [*self.facts, *parameters, *self.formula_names, *self.variables, *extra]
+
+    def knowing(self, keys: Iterable[Key]) -> Scope:
+        """The same scope where these values are known not to be null."""
+        return replace(self, known=self.known | frozenset(keys))
+
+
+def bind(scope: Scope, name: str, named: Named) -> tuple[str, Scope]:
+    """A scope in which `name` is a variable; its unique name."""
+    unique = f"{name}_{len(scope.variables)}"
+    return unique, replace(scope, variables={**scope.variables, name: (unique, named)})
+
+
+def key_of(node: s.Node) -> Key | None:
+    """The identity of a value that a null test can be about."""
+    if isinstance(node, (s.Fact, s.Formula, s.Variable, s.Parameter)):
+        return (type(node).__name__, node.name)
+    if isinstance(node, s.FieldOf):
+        inner = key_of(node.record)
+        return None if inner is None else ("FieldOf", inner, node.name)
+    return None
+
+
+def not_null_if(node: s.Node, truth: bool) -> frozenset[Key]:
+    """The values that are known not to be null where `node` is true (or false)."""
+    if isinstance(node, s.Not):
+        return not_null_if(node.item, not truth)
+    if isinstance(node, (s.And, s.Or)):
+        sets = [not_null_if(item, truth) for item in node.items]
+        every = isinstance(node, s.And) == truth
+        return frozenset().union(*sets) if every else frozenset.intersection(*sets)
+    if isinstance(node, s.IsNull) and not truth:
+        key = key_of(node.item)
+        return frozenset([key]) if key else frozenset()
+    if isinstance(node, s.Compare) and ((node.op == "==") == truth) and node.op in ("==", "!="):
+        keys = [key_of(a) for a, b in ((node.left, node.right), (node.right, node.left)) if not b.nullable and not isinstance(b.type, NullType)]
+        return frozenset(k for k in keys if k)
+    if isinstance(node, s.In) and truth:
+        key = key_of(node.item)
+        return frozenset([key]) if key else frozenset()
+    return frozenset()
