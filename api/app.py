@@ -54,7 +54,7 @@ def create(root: Path, keys: Keys | None = None, decision_log: Path | None = Non
             try:
                 keys.demand(request.headers.get("authorization", "").encode(), role)
             except Problem as problem:
-                return _answer(problem)
+                return _answer(problem, {k.decode(): v.decode() for k, v in problem.headers()})
         return await call(request)
 
     return Decisions(state, keys, app, recorder)

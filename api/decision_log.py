@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 from api.requests import Ask
 from engine.cases import flat
 from engine.library import Library
+from engine.types import SHANGHAI
 
 _encode = msgspec.json.Encoder().encode
 QUEUE = 10_000
@@ -30,7 +32,9 @@ class DecisionLog:
         self._thread.start()
 
     def write(self, library: Library, kind: str, ask: Ask, answer: dict[str, Any]) -> None:
-        self._queue.put((library, kind, ask, answer))
+        """`known_at` is written as it was taken, so that a later release does not change the replay."""
+        taken = ask if ask.known_at else msgspec.structs.replace(ask, known_at=datetime.now(SHANGHAI).isoformat(timespec="seconds"))
+        self._queue.put((library, kind, taken, answer))
 
     def _run(self) -> None:
         while True:
@@ -53,7 +57,8 @@ def line(library: Library, kind: str, ask: Ask, answer: dict[str, Any]) -> bytes
     version = library.versions.get(answer["policy"], {}).get(answer["version"])
     facts: Any = ask.facts
     if version is not None:
-        hidden = {n for n, f in version.policy.facts.items() if f.sensitive}
+        asked = [version, *(v for used in version.policy.uses for v in library.versions.get(used, {}).values())]
+        hidden = {n for v in asked for n, f in v.policy.facts.items() if f.sensitive}
         if hidden:
             facts = {n: "***" if n in hidden else v for n, v in flat(facts).items()}
     return _encode({

@@ -16,10 +16,10 @@ from api import metrics
 from api.problems import Problem, problem_of
 from api.requests import Ask, Change, Item, WhatIf, read
 from api.state import State
-from engine.cases import flat
+from engine.cases import flat, without
 from engine.clock import instant as _instant
 from engine.decide import Program, Resolver
-from engine.errors import NotFound
+from engine.errors import FactsError, NotFound
 from engine.library import Library, Version
 from engine.types import SHANGHAI
 
@@ -59,12 +59,16 @@ def found(library: Library, policy: str, ask: Ask, as_of: datetime) -> tuple[Ver
     return version, (library.resolver(as_of, known_at) if version.policy.uses else None)
 
 
-def decide(state: State, policy: str, ask: Ask, kind: str) -> dict[str, Any]:
-    """The answer to one question."""
+def demand_kind(kind: str) -> None:
     if kind not in ("check", "compute"):
         raise Problem(422, "request", "The request does not fit", "`ask` is check or compute", errors=[{"pointer": "/ask", "message": "check or compute"}])
+
+
+def decide(library: Library, policy: str, ask: Ask, kind: str) -> dict[str, Any]:
+    """The answer to one question."""
+    demand_kind(kind)
     as_of = moment(ask.as_of, "as_of")
-    version, resolve = found(state.library, policy, ask, as_of)
+    version, resolve = found(library, policy, ask, as_of)
     return answered(version.program, ask.facts, as_of, resolve, kind, ask.trace)
 
 
@@ -79,12 +83,12 @@ def answered(program: Program, facts: Any, as_of: datetime, resolve: Resolver | 
     return answer
 
 
-def each(state: State, items: Iterable[msgspec.Raw]) -> Iterator[tuple[Item | None, dict[str, Any]]]:
+def each(library: Library, items: Iterable[msgspec.Raw]) -> Iterator[tuple[Item | None, dict[str, Any]]]:
     """The answers of a batch in order, with their questions; an item that cannot be answered gives its problem."""
     for raw in items:
         try:
             item = read(bytes(raw), Item)
-            yield item, decide(state, item.policy, item, item.ask)
+            yield item, decide(library, item.policy, item, item.ask)
         except Exception as error:
             problem = problem_of(error)
             if problem.status == 500:
@@ -95,6 +99,7 @@ def each(state: State, items: Iterable[msgspec.Raw]) -> Iterator[tuple[Item | No
 
 def what_if(state: State, policy: str, ask: WhatIf) -> dict[str, Any]:
     """One case and some changes of it: each answer beside the base, with what differs."""
+    demand_kind(ask.ask)
     as_of = moment(ask.as_of, "as_of")
     library = state.library
     version, resolve = found(library, policy, ask, as_of)
@@ -102,7 +107,7 @@ def what_if(state: State, policy: str, ask: WhatIf) -> dict[str, Any]:
     answers = []
     for i, change in enumerate(ask.changes):
         try:
-            answer = _changed(state, library, version, ask, change, as_of, resolve)
+            answer = _changed(state, library, version, ask, i, change, as_of, resolve)
         except Exception as error:
             problem = problem_of(error)
             if problem.status == 500:
@@ -114,19 +119,20 @@ def what_if(state: State, policy: str, ask: WhatIf) -> dict[str, Any]:
 
 
 def _changed(
-    state: State, library: Library, version: Version, ask: WhatIf, change: Change, as_of: datetime, resolve: Resolver | None
+    state: State, library: Library, version: Version, ask: WhatIf, index: int, change: Change, as_of: datetime, resolve: Resolver | None
 ) -> dict[str, Any]:
     if change.version is not None:
         version = library.version(version.policy.id, change.version)
         resolve = library.resolver(as_of, moment(ask.known_at, "known_at"))
     facts = flat(ask.facts) | flat(change.facts)
     for name in change.unknown:
-        gone = [f for f in facts if f == name or f.startswith(f"{name}.")]
-        if not gone:
+        if not without(facts, name):
             raise NotFound("fact", f"`{name}` is not among the facts of this case", sorted(facts))
-        for fact in gone:
-            del facts[fact]
-    program = state.changed(version, change.parameters) if change.parameters else version.program
+    try:
+        program = state.changed(version, change.parameters) if change.parameters else version.program
+    except FactsError as error:
+        errors = [{"pointer": f"/changes/{index}/{b.path.replace('.', '/', 1)}", "message": b.message, "help": b.help} for b in error.bad]
+        raise Problem(422, "parameters", "The parameters do not fit", f"{len(errors)} of the parameters cannot be used", errors=errors) from None
     return answered(program, facts, as_of, resolve, ask.ask, ask.trace)
 
 

@@ -39,7 +39,7 @@ class Decisions:
         self.seconds = {name: metrics.SECONDS.labels(name) for name in ("check", "compute", "what-if", "decisions")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http":
             return await self.rest(scope, receive, send)
         path: str = scope["path"]
         if path == "/v1/decisions":
@@ -50,6 +50,8 @@ class Decisions:
                 return await self.rest(scope, receive, send)
         started = time.perf_counter()
         try:
+            if scope["method"] != "POST":
+                raise Problem(405, "method", "Not with this method", f"{scope['method']} {path}: decisions are asked with POST")
             self.keys.demand(_header(scope, b"authorization"), "decide")
             body = await _body(scope, receive, limits.BATCH_BYTES if kind == "decisions" else limits.BODY_BYTES)
             status, headers, answer = 200, _JSON, await self.answer(policy, kind, body)
@@ -58,7 +60,7 @@ class Decisions:
             if problem.status == 500:
                 log.exception("a request failed", extra={"data": {"path": path}})
             metrics.PROBLEMS.labels(problem.kind).inc()
-            status, headers, answer = problem.status, _PROBLEM, _encode(problem.document())
+            status, headers, answer = problem.status, [*_PROBLEM, *problem.headers()], _encode(problem.document())
         await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", str(len(answer)).encode())]})
         await send({"type": "http.response.body", "body": answer})
         self.seconds[kind].observe(time.perf_counter() - started)
@@ -72,9 +74,10 @@ class Decisions:
                 raise Problem(413, "too-many", "Too much at once", f"{len(ask.changes)} changes, at most {limits.WHAT_IF_CHANGES}")
             return _encode(decisions.what_if(self.state, policy, ask))
         question = requests.read(body, requests.Ask)
-        found = decisions.decide(self.state, policy, question, kind)
+        library = self.state.library
+        found = decisions.decide(library, policy, question, kind)
         if self.log is not None:
-            self.log.write(self.state.library, kind, question, found)
+            self.log.write(library, kind, question, found)
         return _encode(found)
 
     async def batch(self, body: bytes) -> bytes:
@@ -82,9 +85,10 @@ class Decisions:
         if len(items) > limits.BATCH_ITEMS:
             raise Problem(413, "too-many", "Too much at once", f"{len(items)} decisions, at most {limits.BATCH_ITEMS} in one call")
         parts = []
-        for i, (item, found) in enumerate(decisions.each(self.state, items)):
+        library = self.state.library
+        for i, (item, found) in enumerate(decisions.each(library, items)):
             if self.log is not None and item is not None:
-                self.log.write(self.state.library, item.ask, item, found)
+                self.log.write(library, item.ask, item, found)
             parts.append(_encode(found))
             if i % limits.BATCH_SLICE == limits.BATCH_SLICE - 1:
                 await asyncio.sleep(0)

@@ -16,6 +16,10 @@ class Problem(Exception):
         self.status, self.kind, self.title, self.detail, self.extra = status, kind, title, detail, extra
         super().__init__(detail)
 
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers that go with the status: how to ask with a key, which method to use."""
+        return {401: [(b"www-authenticate", b"Bearer")], 405: [(b"allow", b"POST")]}.get(self.status, [])
+
     def document(self) -> dict[str, Any]:
         return {"type": f"urn:policy:problem:{self.kind}", "title": self.title, "status": self.status, "detail": self.detail, **self.extra}
 

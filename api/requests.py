@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from api.limits import JSON_DEPTH
 from api.problems import Problem, bad_request
 
 
-class Ask(msgspec.Struct, forbid_unknown_fields=True):
+class Ask(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One question: the facts, the instant, and which version to ask."""
 
     facts: dict[str, Any]
@@ -22,7 +23,7 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True):
     trace: bool = False
 
 
-class Item(Ask, forbid_unknown_fields=True, kw_only=True):
+class Item(Ask, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """One question of a batch."""
 
     policy: str
@@ -33,7 +34,7 @@ class Batch(msgspec.Struct, forbid_unknown_fields=True):
     decisions: list[msgspec.Raw]
 
 
-class Change(msgspec.Struct, forbid_unknown_fields=True):
+class Change(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What one what-if changes: facts (merged by dotted name), facts taken away, parameters, the version."""
 
     name: str | None = None
@@ -43,14 +44,25 @@ class Change(msgspec.Struct, forbid_unknown_fields=True):
     version: int | None = None
 
 
-class WhatIf(Ask, forbid_unknown_fields=True, kw_only=True):
+class WhatIf(Ask, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     changes: list[Change]
     ask: str = "check"
 
 
+_SPACED = re.compile(rb'"[ \t\r\n]+:')
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+def _number(text: str) -> Decimal | str:
+    """The exact decimal of a JSON number; one that is none (an absurd exponent) stays text, which the facts' types refuse."""
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return text
+
+
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind, float_hook=Decimal) for kind in (Ask, Item, Batch, WhatIf)
+    kind: msgspec.json.Decoder(kind, float_hook=_number) for kind in (Ask, Item, Batch, WhatIf)
 }
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -59,8 +71,14 @@ def read(body: bytes, kind: type[T]) -> T:
     """Decode a body. Raises Problem with the place of what does not fit."""
     try:
         found: T = _decoders[kind].decode(body)
-        if kind is not Batch and _repeats(found, body):
+        if kind is Batch:
+            if body.count(b'"decisions"') > _encode(found).count(b'"decisions"'):
+                _refuse_duplicates(body)
+            return found
+        if _repeats(found, body):
             _refuse_duplicates(body)
+        if body.count(b"{") + body.count(b"[") > JSON_DEPTH and too_deep(msgspec.to_builtins(found)):
+            raise bad_request(f"the request is nested too deep, at most {JSON_DEPTH} levels")
         return found
     except msgspec.ValidationError as error:
         raise Problem(422, "request", "The request does not fit", str(error), errors=[_located(str(error))]) from None
@@ -74,13 +92,13 @@ def read(body: bytes, kind: type[T]) -> T:
 
 def _located(message: str) -> dict[str, str]:
     said, _, path = message.partition(" - at `")
-    pointer = path.rstrip("`").lstrip("$").replace(".", "/").replace("[", "/").replace("]", "")
+    pointer = path.rstrip("`").replace("[...]", "").lstrip("$").replace(".", "/").replace("[", "/").replace("]", "")
     return {"pointer": pointer or "", "message": said[:1].lower() + said[1:]}
 
 
 def _repeats(found: Any, body: bytes) -> bool:
     """May the body hold a key twice? Written again it has fewer keys then; unusual writing is looked at in any case."""
-    return _encode(found).count(b'":') < body.count(b'":') or b'" :' in body or b'"\n' in body or b"\\u0022" in body
+    return _encode(found).count(b'":') < body.count(b'":') or _SPACED.search(body) is not None or b"\\u0022" in body
 
 
 def _refuse_duplicates(body: bytes) -> None:

@@ -14,6 +14,7 @@ import uvicorn
 from api import keys as api_keys
 from api.app import create
 from api.fast import Decisions
+from api.protocol import Protocol
 
 _SETTINGS = "POLICY_SERVICE_SETTINGS"
 
@@ -53,7 +54,8 @@ def serve(root: Path, host: str, port: int, workers: int, keys: str | None, deci
     os.environ[_SETTINGS] = json.dumps({"root": str(root), "keys": keys, "decision_log": decision_log, "reload": reload})
     uvicorn.run(
         "api.serve:application", factory=True, host=host, port=port, workers=workers, log_config=logging_config(), access_log=False,
-        loop="uvloop", http="httptools", server_header=False, timeout_keep_alive=30, limit_concurrency=1000,
+        loop="uvloop", http=Protocol, ws="none", server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=30,
+        limit_concurrency=1000,
     )  # fmt: skip
     return 0
 

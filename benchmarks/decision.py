@@ -13,6 +13,7 @@ from benchmarks.report import NOT, Part, Row, micro
 from benchmarks.rounds import Candidate, medians
 from engine.decide import Program
 from engine.library import load
+from engine.network import Network
 
 #: More than the engine remembers of numbers and signatures, so that amounts are always new to it.
 VARIED = 12_000
@@ -43,14 +44,15 @@ def agree(policy: Program, others: list[peers.Peer], chance: random.Random) -> N
 
 
 def forgetting(policy: Program) -> Callable[[], None] | None:
-    """Empties what the networks of a program remember of earlier truth values; None if nothing that remembers is found."""
-    memories = [v for run in (policy.known(), policy.open()) for k, v in run.__globals__.items() if k.startswith("net") and hasattr(v, "cache_clear")]
+    """Empties what the networks of a program remember of earlier truth values; None if no network is found."""
+    bound = [v for run in (policy.known(), policy.open()) for v in getattr(run, "__globals__", {}).values()]
+    networks = [n for n in (getattr(v, "__self__", None) for v in bound) if isinstance(n, Network) and isinstance(getattr(n, "_answers", None), dict)]
 
     def forget() -> None:
-        for memory in memories:
-            memory.cache_clear()
+        for network in networks:
+            network._answers.clear()
 
-    return forget if memories else None
+    return forget if networks else None
 
 
 def measure(quick: bool) -> Part:
@@ -76,26 +78,27 @@ def measure(quick: bool) -> Part:
             candidates[f"{peer.name} {kind}"] = (peer.ask, [peer.given(f.nested) for f in pool])
     absent = [twelve.without_three(f) for f in pools["passing"]]
     candidates["here missing"] = (ask, absent)
-    found = medians(candidates, 3 if quick else 7, 0.05 if quick else 0.15)
+    found = medians(candidates, 3 if quick else 7, 0.08 if quick else 0.15)
     for kind in pools:
         here = found[f"here {kind}"]
         wanted = ("at most 40 µs", here <= 40_000)
-        for i, peer in enumerate(others or [None]):
-            there = None if peer is None else found[f"{peer.name} {kind}"]
-            row = Row(f"decision, 12 requirements, {kind}", micro(here), wanted=wanted[0] if i == 0 else "", reached=wanted[1] if i == 0 else None)
-            if peer is not None and there is not None:
-                row.beside, row.there, row.ratio = peer.name, micro(there), there / here
-            part.rows.append(row)
+        part.rows.append(Row(f"decision, 12 requirements, {kind}", micro(here), wanted=wanted[0], reached=wanted[1]))
+        for peer in others:
+            there = found[f"{peer.name} {kind}"]
+            part.rows.append(Row(f"decision, 12 requirements, {kind}", micro(here), peer.name, micro(there), there / here))
         again = found.get(f"forgotten {kind}")
         shown = f"{NOT}: nothing that remembers was found" if again is None else micro(again)
-        part.rows.append(Row(f"the same, {kind}, all-new signature", shown, "signature seen before", micro(here), None if again is None else here / again))
+        part.rows.append(
+            Row(f"the same, {kind}, all-new signature", shown, "signature seen before", micro(here), None if again is None else here / again, itself=True)
+        )
     part.rows.append(Row("decision, 12 requirements, 3 facts missing", micro(found["here missing"]), "no peer has this answer", "see below"))
     part.notes = [
-        f"{len(pools['passing']):,} fact sets a kind, drawn anew for each run; no request repeats in a round and amounts are new to every cache, so nothing can remember a "
-        "whole answer. What does repeat, as in life: dates of two years, enum values, and the truth values of the conditions (the match memo; the row without it stands by itself).",
+        f"{len(pools['passing']):,} fact sets a kind, asked in turn: none comes again before all others were asked, and amounts are new to every cache, so "
+        "nothing can remember a whole answer. What does repeat, as in life: dates of two years, enum values, and the truth values of the conditions (the match "
+        "memo; the rows `all-new signature` are without it).",
         f"All peers gave the same codes as a judge in plain Python on {CHECKED} random fact sets, boundaries included, before anything was timed.",
-        "The peers give the violated codes only. The answer here also has texts in two languages, the facts behind each reason, which facts are missing, and a receipt over facts, "
-        "rules and answer. Where a peer is faster, that is what it leaves out.",
+        "The peers give the violated codes only. The answer here also has texts in two languages, the facts behind each reason, which facts are missing, and a "
+        "receipt over facts, rules and answer. Where a peer is faster, that is what it leaves out.",
         "zen-engine computes amounts given as JSON numbers (binary floats on the Python side); rule-engine gets dates moved by months from its caller, "
         "durable_rules gets fen and days as integers from its caller; both are counted.",
         f"With an amount, a date and an enum missing ({', '.join('.'.join(a) for a in twelve.ABSENT)}) the answer here is `{ask(absent[0])['outcome']}`, "

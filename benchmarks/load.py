@@ -54,8 +54,8 @@ def bodies(path: Path, made: Sequence[bytes]) -> Path:
 def send(target: Target, seconds: int) -> Load:
     """Load for some seconds. Raises if any answer was not 200."""
     if WRK:
-        url = f"http://127.0.0.1:{target.port}{target.path}"
-        command = [WRK, "-t", "1", "-c", str(target.connections), "-d", f"{seconds}s", "-s", str(Path(__file__).with_name("load.lua")), url, "--", str(target.bodies)]
+        url, script = f"http://127.0.0.1:{target.port}{target.path}", Path(__file__).with_name("load.lua")
+        command = [WRK, "-t", "1", "-c", str(target.connections), "-d", f"{seconds}s", "-s", str(script), url, "--", str(target.bodies)]
     else:
         command = [sys.executable, "-m", "benchmarks.load", str(target.port), target.path, str(target.bodies), str(seconds), str(target.connections)]
     before = _core_seconds(target.process)
@@ -74,7 +74,7 @@ def send(target: Target, seconds: int) -> Load:
 def _core_seconds(process: int) -> float:
     """The core time that a process has used so far, in user and system mode."""
     fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (int(fields[11]) + int(fields[12])) / float(os.sysconf("SC_CLK_TCK"))
 
 
 class Seen:
@@ -84,11 +84,12 @@ class Seen:
         self.spells: dict[str, list[Load]] = {}
 
     def median(self, name: str, part: str) -> float:
-        return statistics.median(getattr(x, part) for x in self.spells[name])
+        return float(statistics.median(getattr(x, part) for x in self.spells[name]))
 
     def ratio(self, name: str, other: str, part: str) -> float:
         """The median over the rounds of one by the other, so that noise of a round meets both."""
-        return statistics.median(getattr(x, part) / getattr(y, part) for x, y in zip(self.spells[name], self.spells[other], strict=True))
+        pairs = zip(self.spells[name], self.spells[other], strict=True)
+        return float(statistics.median(getattr(x, part) / getattr(y, part) for x, y in pairs))
 
 
 def in_turn(targets: dict[str, Target], rounds: int, seconds: int, warm: bool) -> Seen:

@@ -9,7 +9,7 @@ import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any
 
 from benchmarks.twelve import AS_OF, CODES, COOLDOWN, TERM, add_months
@@ -115,16 +115,16 @@ RULE_ENGINE = (
 
 
 def _midnight(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _months_on(text: str, months: int) -> datetime:
     moved = add_months(date.fromisoformat(text), months)
-    return datetime(moved.year, moved.month, moved.day, tzinfo=timezone.utc)
+    return datetime(moved.year, moved.month, moved.day, tzinfo=UTC)
 
 
 def rule_engine() -> list[Peer]:
-    import rule_engine as package
+    import rule_engine as package  # type: ignore[import-untyped]
 
     rules = [(code, package.Rule(text)) for code, text in zip(CODES, RULE_ENGINE, strict=True)]
 
@@ -146,7 +146,7 @@ def rule_engine() -> list[Peer]:
 
 
 def durable_rules() -> list[Peer]:
-    from durable.engine import Host
+    from durable.engine import Host  # type: ignore[import-untyped]
 
     class Quiet(Host):  # type: ignore[misc]
         """Without the timer threads of Host, which these rules do not need."""

@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 NOT = "not measured"
@@ -23,6 +23,8 @@ class Row:
     ratio: float | None = None
     wanted: str = ""
     reached: bool | None = None
+    itself: bool = False
+    """What stands beside it is this service too."""
 
     def cells(self) -> list[str]:
         ratio = "" if self.ratio is None else f"{self.ratio:.2f} ×" if self.ratio < 10 else f"{self.ratio:,.0f} ×"
@@ -71,7 +73,7 @@ def markdown(parts: list[Part], method: list[str], quick: bool, seconds: float) 
     lines = [
         "# What it costs",
         "",
-        f"{datetime.now(timezone.utc).date().isoformat()}; {machine()}; `python -m benchmarks{' --quick' if quick else ''}`, {seconds:.0f} s.",
+        f"{datetime.now(UTC).date().isoformat()}; {machine()}; `python -m benchmarks{' --quick' if quick else ''}`, {seconds:.0f} s.",
         "Written by that command; do not edit. Numbers of other days and machines differ, the ratios less so.",
         "",
         f"| {' | '.join(head)} |",
@@ -96,10 +98,11 @@ def short(parts: list[Part]) -> list[str]:
     """What missed its number, and where something else is faster."""
     found = []
     for row in (r for part in parts for r in part.rows):
+        share = "" if row.ratio is None else f", {row.ratio:.2f} ×"
         if row.reached is False:
-            beside = f" ({row.there} with {row.beside})" if row.there else ""
+            beside = f" ({row.there} with {row.beside}{share})" if row.there else ""
             found.append(f"- {row.what}: {row.here}{beside}, wanted {row.wanted}.")
-        elif row.ratio is not None and row.ratio < 1:
+        elif row.ratio is not None and row.ratio < 1 and not row.itself:
             found.append(f"- {row.what}: {row.beside} is faster, {row.there} against {row.here}.")
         elif row.here.startswith(NOT) or row.there.startswith(NOT):
             found.append(f"- {row.what}: {row.here if row.here.startswith(NOT) else row.there}.")

@@ -23,7 +23,7 @@ CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
 
 
-class NotStarted(Exception):
+class NotStartedError(Exception):
     """A server did not answer in time."""
 
 
@@ -67,11 +67,11 @@ def wait(process: subprocess.Popen[bytes], port: int, seconds: float, log: Path)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise NotStarted(f"it ended with {process.returncode}: {log.read_text(errors='replace')[-300:]}")
+            raise NotStartedError(f"it ended with {process.returncode}: {log.read_text(errors='replace')[-300:]}")
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.003)
-    raise NotStarted(f"no open port within {seconds} s")
+    raise NotStartedError(f"no open port within {seconds} s")
 
 
 def post(port: int, path: str, body: bytes) -> Any:

@@ -80,7 +80,9 @@ def requirement(code: str, when: str | None, require: str) -> str:
     guard = f"    when: {when}\n" if when else ""
     return (
         f"  - code: {code}\n{guard}    require: {require}\n    effect: deny\n"
-        "    reason: {en: 'The relation of mode {relation.mode} cannot be switched: a condition is not met.', zh: '{relation.mode} 模式的关联不能切换：有条件未满足。'}\n"
+        "    reason:\n"
+        "      en: 'The relation of mode {relation.mode} cannot be switched: a condition is not met.'\n"
+        "      zh: '{relation.mode} 模式的关联不能切换：有条件未满足。'\n"
         "    remedy: {en: Settle it in the partner centre and ask again., zh: 请在伙伴中心处理后重新申请。}\n"
         '    source: {section: "10.4.1.5"}\n'
     )
@@ -156,7 +158,7 @@ def judge(facts: dict[str, dict[str, Any]]) -> tuple[str, ...]:
 def passing(chance: random.Random) -> Facts:
     """Facts that violate nothing; amounts, dates, seats, roles and modes vary."""
     mode = chance.choice(MODES[:2])
-    facts = {
+    facts: dict[str, dict[str, Any]] = {
         "relation": {"mode": mode},
         "partner": {
             "kind": chance.choice(KINDS[:2]), "verified": True, "frozen": False, "roles": chance.sample(ROLES, chance.randint(0, 4)),

@@ -8,8 +8,9 @@ from typing import Any
 
 from engine import syntax as s
 from engine.errors import Place
-from engine.expressions import ExpressionFault, Named, Scope, bind, not_null_if, parse
+from engine.expressions import ExpressionFault, parse
 from engine.model import EachModel, FirstModel, RowModel, SetModel
+from engine.scope import Named, Scope, bind, not_null_if
 from engine.source import KeyPath
 from engine.types import BOOL, BoolType, EnumType, Field, ListType, NullType, RecordType, SetType, Type, assignable, join
 
@@ -167,6 +168,6 @@ class Blocks:
 
 def _fit_help(given: Type, wanted: Type) -> str | None:
     places = getattr(wanted, "places", None)
-    if places is not None and getattr(given, "places", 0) is None or (places is not None and getattr(given, "places", 0) or 0) > (places or 0):
+    if (places is not None and getattr(given, "places", 0) is None) or ((places is not None and getattr(given, "places", 0)) or 0) > (places or 0):
         return f"`round_half_up(…, {places})` gives {places} places"
     return None

@@ -69,13 +69,8 @@ def _case(i: int, raw: CaseModel, model: CasesModel, source: Source, faults: lis
     facts = flat(model.base)
     facts.update(flat(raw.facts))
     for name in raw.unknown:
-        gone = [f for f in facts if f == name or f.startswith(f"{name}.")]
-        if not gone and "[" in name:
-            gone = [name] if _drop_inside(facts, name) else []
-        elif not gone:
+        if not without(facts, name):
             faults.append(Fault(source.place(("cases", i, "unknown")), f"`{name}` is not among the facts of this case", "`unknown` takes a fact out"))
-        for fact in gone:
-            facts.pop(fact, None)
     try:
         moment = instant(raw.as_of or model.as_of)
     except ValueError as error:
@@ -93,6 +88,14 @@ def flat(facts: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             result[f"{prefix}{key}"] = copy.deepcopy(value)
     return result
+
+
+def without(facts: dict[str, Any], name: str) -> bool:
+    """Take a fact, or a field of a list item (`staff[0].bound`), out of facts by dotted name. False if it is not there."""
+    gone = [f for f in facts if f == name or f.startswith(f"{name}.")]
+    for fact in gone:
+        del facts[fact]
+    return bool(gone) or ("[" in name and _drop_inside(facts, name))
 
 
 def _drop_inside(facts: dict[str, Any], path: str) -> bool:

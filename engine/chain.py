@@ -56,7 +56,7 @@ def _bindings(program: Program, origin: FromPolicy, slots: tuple[Any, ...], as_o
         emitter = Emitter(program.policy, program.plan, program.tables, known=False)
         code = emitter.emit(node, {})
         names = "".join(f"{slot}, " for slot in emitter.slots.values())
-        exec(f"def bound(F, as_of, today):\n    ({names}) = F\n    return {code}", emitter.globals)  # noqa: S102
+        exec(f"def bound(F, as_of, today):\n    ({names}) = F\n    return {code}", emitter.globals)
         value = emitter.globals["bound"](slots, as_of, to_date(as_of))
         if type(value) is not Unknown and value is not None:
             found[name] = plain(value, node.type)

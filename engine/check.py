@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 from engine import syntax as s
 from engine.blocks import BlockFault, Blocks
 from engine.errors import Fault, Place, RuleFileError, did_you_mean
-from engine.expressions import Named, Scope, not_null_if
 from engine.literals import LiteralFault, literal, type_of
 from engine.model import Block, FactModel, FormulaModel, OutputModel, PassingModel, PolicyModel, Texts
 from engine.policy import FactDef, FromPolicy, Machine, ParameterDef, Policy, RequirementDef, ScaleDef, TableDef, TransitionDef, ValueDef
+from engine.scope import Named, Scope, not_null_if
 from engine.source import KeyPath, Source, read
 from engine.tables import check_table
 from engine.types import EnumType, NumberType, SetType, Type, decimal

@@ -10,14 +10,16 @@ from decimal import getcontext, setcontext
 from typing import Any
 
 from engine import explain
-from engine.errors import EvaluationError, FactsError
+from engine import syntax as s
+from engine.check import read_by
 from engine.emit import Emitter, Run
+from engine.errors import EvaluationError, FactsError
 from engine.facts import FactReader
 from engine.functions import to_date
 from engine.kleene import Unknown, holds_unknown, unknown_parts
 from engine.literals import LiteralFault, literal
-from engine.check import read_by
 from engine.plan import plan
+from engine.patterns import bad_pattern
 from engine.policy import Policy
 from engine.readers import reader_of
 from engine.tables import TableIndex
@@ -176,15 +178,25 @@ def with_parameters(policy: Policy, overrides: Mapping[str, Any]) -> Policy:
     from engine.errors import BadFact, did_you_mean
 
     parameters, bad = dict(policy.parameters), []
+    patterns = patterns_of(policy)
     for name, raw in overrides.items():
         old = parameters.get(name)
         if old is None:
             bad.append(BadFact(f"parameters.{name}", "unknown parameter", did_you_mean(name, parameters)))
             continue
         try:
+            if name in patterns and isinstance(raw, str) and (why := bad_pattern(raw)):
+                raise LiteralFault(why)
             parameters[name] = replace(old, value=literal(str(raw) if not isinstance(raw, (bool, list, dict, int)) else raw, old.type), unset=False)
         except LiteralFault as fault:
             bad.append(BadFact(f"parameters.{name}", str(fault)))
     if bad:
         raise FactsError(bad)
     return replace(policy, parameters=parameters)
+
+
+def patterns_of(policy: Policy) -> set[str]:
+    """The parameters that are used as text patterns."""
+    roots = [v.node for v in policy.values.values()] + [n for r in policy.requirements for n in (r.when, r.require) if n is not None]
+    calls = [n for root in roots for n in s.walk(root) if isinstance(n, s.Call) and n.function == "matches"]
+    return {c.arguments[1].name for c in calls if isinstance(c.arguments[1], s.Parameter)}

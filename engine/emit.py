@@ -62,7 +62,7 @@ class Emitter:
         values = "".join(f"{name}, " for name in self.value_names.values())
         lines.append(f"    return ({rules}), outcome, ({values})")
         source = "\n".join(lines)
-        exec(compile(source, f"<{self.policy.name} {'known' if self.known else 'open'}>", "exec"), self.globals)  # noqa: S102
+        exec(compile(source, f"<{self.policy.name} {'known' if self.known else 'open'}>", "exec"), self.globals)
         run: Run = self.globals["run"]
         return run
 

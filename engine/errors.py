@@ -103,8 +103,9 @@ class ReleaseError(PolicyError):
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, or None if none is close."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
+    by_lower = {k.lower(): k for k in known}
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
@@ -116,4 +117,4 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) 
 def pointer(path: str) -> str:
     """The JSON pointer (RFC 6901) into the request body of a dotted fact path."""
     parts = path.replace("[", ".").replace("]", "").split(".")
-    return "/facts/" + "/".join(p.replace("~", "~0").replace("/", "~1") for p in parts if p)
+    return "/facts" + "".join("/" + p.replace("~", "~0").replace("/", "~1") for p in parts if p)

@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache, partial
 from typing import Any
 
+from engine.clock import calendar_day, zoned
 from engine.errors import BadFact, FactsError, did_you_mean
 from engine.kleene import Unknown
 from engine.policy import FactDef
@@ -33,7 +34,8 @@ from engine.types import (
 MAX_ITEMS = 10_000
 MAX_TEXT = 10_000
 MAX_DIGITS = 30
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?$")
+MAX_INTEGER = 10**18
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _MISSING = object()
 
 
@@ -56,7 +58,7 @@ def number_reader(t: NumberType) -> Callable[[str], int | Decimal]:
 
 
 def _number(t: NumberType, text: str) -> int | Decimal:
-    if not _NUMBER.match(text):
+    if not _NUMBER.fullmatch(text):
         hint = "write it without exponent, sign +, spaces or separators"
         raise _Bad(f"expected {t}, got `{text[:40]}`", hint)
     if len(text) > MAX_DIGITS + 2:
@@ -73,6 +75,8 @@ def _number(t: NumberType, text: str) -> int | Decimal:
     if value < 0 and not t.signed:
         raise _Bad(f"`{text}` is below 0", "amounts and counts here are 0 or more")
     if t.name == "integer":
+        if abs(value) > MAX_INTEGER:
+            raise _Bad(f"`{text}` is beyond {MAX_INTEGER}")
         return int(value)
     if t.places is not None:
         return value.quantize(Decimal(1).scaleb(-t.places), context=ROUNDING) + 0
@@ -82,17 +86,15 @@ def _number(t: NumberType, text: str) -> int | Decimal:
 @lru_cache(maxsize=4096)
 def _date(text: str) -> date:
     try:
-        if len(text) == 10:
-            return date.fromisoformat(text)
+        return calendar_day(text)
     except ValueError:
-        pass
-    raise _Bad(f"`{text[:40]}` is no date", "write it as 2025-01-16")
+        raise _Bad(f"`{text[:40]}` is no date", "write it as 2025-01-16") from None
 
 
 @lru_cache(maxsize=4096)
 def _datetime(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = zoned(text)
     except ValueError:
         raise _Bad(f"`{text[:40]}` is no date and time", "write it as 2025-01-16T09:00:00+08:00") from None
     if moment.tzinfo is None:

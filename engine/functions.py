@@ -14,6 +14,7 @@ from typing import Any
 import chinese_calendar
 
 from engine.errors import EvaluationError
+from engine.patterns import bad_pattern
 from engine.types import ROUNDING, SHANGHAI
 
 
@@ -23,7 +24,8 @@ def _quantum(places: int) -> Decimal:
 
 def round_half_up(x: Decimal | int, places: int) -> Decimal:
     """Half up, away from zero for negatives."""
-    return Decimal(x).quantize(_quantum(places), ROUND_HALF_UP, ROUNDING)
+    found = Decimal(x).quantize(_quantum(places), ROUND_HALF_UP, ROUNDING)
+    return found or abs(found)  # never -0.00
 
 
 def floor(x: Decimal | int) -> int:
@@ -56,7 +58,7 @@ def start_of_day(day: date) -> datetime:
 
 def _moved(day: date, days: int) -> date:
     try:
-        return day + timedelta(days=days)
+        return day + timedelta(days=int(days))
     except OverflowError:
         raise EvaluationError("date-out-of-range", f"{day.isoformat()} moved by {days} days is no date") from None
 
@@ -67,7 +69,7 @@ def add_days(day: Any, days: int) -> Any:
 
 def add_months(day: Any, months: int) -> Any:
     """Calendar months; the day is clamped to the end of a shorter month."""
-    index = day.year * 12 + day.month - 1 + months
+    index = day.year * 12 + day.month - 1 + int(months)
     year, month = divmod(index, 12)
     if not 1 <= year <= 9999:
         raise EvaluationError("date-out-of-range", f"{day.isoformat()} moved by {months} months is no date")
@@ -95,6 +97,7 @@ def add_working_days(day: Any, days: int) -> Any:
     if isinstance(day, datetime):
         local = day.astimezone(SHANGHAI)
         return datetime.combine(add_working_days(local.date(), days), local.timetz())
+    days = int(days)
     if abs(days) > 10_000:
         raise EvaluationError("date-out-of-range", f"{days} working days are more than the limit of 10000")
     step = 1 if days >= 0 else -1
@@ -126,6 +129,9 @@ def minutes_between(start: datetime, end: datetime) -> int:
 
 @functools.lru_cache(maxsize=512)
 def _pattern(pattern: str) -> re.Pattern[str]:
+    why = bad_pattern(pattern)  # a what-if may bring any text
+    if why is not None:
+        raise EvaluationError("bad-pattern", f"the pattern `{pattern[:80]}` is refused: {why}")
     return re.compile(pattern)
 
 

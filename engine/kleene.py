@@ -149,7 +149,7 @@ def _by_bounds(op: str, a: Any, b: Any) -> bool | None:
     """Can the comparison be decided though a side is unknown, by the bounds of that side?"""
     low_a, high_a = (a.low, a.high) if type(a) is Unknown else (a, a)
     low_b, high_b = (b.low, b.high) if type(b) is Unknown else (b, b)
-    if low_a is None and high_a is None or low_b is None and high_b is None:
+    if (low_a is None and high_a is None) or (low_b is None and high_b is None):
         return None
     below = high_a is not None and low_b is not None
     above = low_a is not None and high_b is not None

@@ -17,7 +17,7 @@ from engine.errors import Fault, NotFound, Place, ReleaseError, RuleFileError, d
 from engine.functions import to_date
 from engine.policy import Policy
 from engine.releases import Period, Release
-from engine.source import parse, read
+from engine.source import digest_of, parse, read
 
 #: So many answers to "which version is in force" are kept; they go with the snapshot at a reload.
 REMEMBERED = 4096
@@ -141,11 +141,15 @@ def rule_files(root: Path) -> list[Path]:
 def load(root: Path, before: Library | None = None) -> Library:
     """Read a folder. A file that is unchanged since `before` is taken over; one that is broken leaves the version that worked in its place."""
     faults: dict[str, list[Fault]] = {}
+    lost = False
     try:
         ledger = releases.read_ledger(root)
+        if before is not None and ledger[: len(before.ledger)] != before.ledger:
+            raise ReleaseError("lines of the ledger that were in use are changed or gone; the ledger is append-only")
     except ReleaseError as error:
         faults[releases.LEDGER] = [Fault(Place(releases.LEDGER, 1, 1), str(error), "restore the ledger from version control")]
         ledger = before.ledger if before else []
+        lost = before is None
     versions: dict[str, dict[int, Version]] = {}
     stamps: dict[str, tuple[int, int]] = {}
     released = {(r.policy, r.version): r for r in ledger}
@@ -165,9 +169,10 @@ def load(root: Path, before: Library | None = None) -> Library:
                 continue
             version = Version(old.policy, path, old.stamp, old.release, old._program)
         versions.setdefault(version.policy.id, {})[version.policy.version] = version
-    for name, found in _circles(versions).items():
+    for name, found in _circles(versions, before).items():
         faults.setdefault(name, []).extend(found)
-    unserved = sorted(f"{r.policy} v{r.version}" for r in ledger if r.version not in versions.get(r.policy, {}))
+    unserved = ["every released version: the ledger cannot be read"] if lost else []
+    unserved += sorted(f"{r.policy} v{r.version}" for r in ledger if r.version not in versions.get(r.policy, {}))
     if before is not None:
         _keep_lost(before, versions, unserved, faults)
     return Library(root, versions, ledger, faults, stamps, unserved)
@@ -193,32 +198,47 @@ def _same_file(before: Library | None, path: Path) -> Version | None:
 
 def _version(path: Path, name: str, stamp: tuple[int, int], old: Version | None, released: dict[tuple[str, int], Release]) -> Version:
     release = released.get((path.parent.name, int(path.stem[1:])))
-    if old is not None and old.stamp == stamp and old.policy.file == name and (release is None or release.digest == old.policy.digest):
-        return Version(old.policy, path, stamp, release, old._program)
-    source = read(path, name)
-    if release is not None and source.digest != release.digest:
+    if old is not None and old.stamp == stamp and (release is None or release.digest == old.policy.digest):
+        return old if release == old.release else Version(old.policy, path, stamp, release, old._program)
+    if release is not None and digest_of(path.read_bytes()) != release.digest:
         message = f"this file was edited after its release on {release.released_at.date()}"
         raise RuleFileError([Fault(Place(name, 1, 1), message, "restore it, and write the change as a new version", "edited-after-release")])
-    policy = check_policy(source)
+    policy = check_policy(read(path, name))
+    if release is not None and (policy.effective_from, policy.effective_until) != (release.effective_from, release.effective_until):
+        message = f"the ledger says that this version is in force from {release.effective_from}, the rule file says {policy.effective_from}"
+        raise RuleFileError([Fault(Place(name, 1, 1), message, "restore the ledger from version control")])
     expected = (path.parent.parent.name, path.parent.name, path.stem)
     if (policy.model.family, policy.id, f"v{policy.version}") != expected:
         message = f"the file says {policy.model.family}/{policy.id}/v{policy.version}, its path {'/'.join(expected)}"
-        raise RuleFileError([Fault(source.place(("policy",)), message, "make them the same")])
+        raise RuleFileError([Fault(Place(name, 1, 1), message, "make them the same")])
     return Version(policy, path, stamp, release)
 
 
-def _circles(versions: dict[str, dict[int, Version]]) -> dict[str, list[Fault]]:
-    """Policies that use each other in a circle are refused."""
-    uses = {policy: {u for v in found.values() for u in v.policy.uses} for policy, found in versions.items()}
+def _circles(versions: dict[str, dict[int, Version]], before: Library | None) -> dict[str, list[Fault]]:
+    """The version that closes a circle of policies is refused: released ones stand, then those that were there before, then by name."""
     faults: dict[str, list[Fault]] = {}
-    for policy in sorted(uses):
-        path = _circle(policy, policy, uses, ())
-        if path:
-            shown = " → ".join(path)
-            for version in versions.pop(policy).values():
-                place = next((f.place for f in version.policy.facts.values() if f.origin), Place(version.policy.file, 1, 1))
-                message = f"policies use each other in a circle: {shown}"
-                faults.setdefault(version.policy.file, []).append(Fault(place, message, "take one of the facts from the request instead"))
+    uses: dict[str, set[str]] = {policy: set() for policy in versions}
+    served = {id(v.policy) for v in before.all()} if before else set()
+    everything = [v for found in versions.values() for v in found.values()]
+    for version in sorted(everything, key=lambda v: (v.release is None, id(v.policy) not in served, v.policy.id, v.policy.version)):
+        policy = version.policy
+        added = policy.uses - uses[policy.id]
+        if not added:
+            continue
+        uses[policy.id] |= added
+        path = _circle(policy.id, policy.id, uses, ())
+        if not path:
+            continue
+        uses[policy.id] -= added
+        place = next((f.place for f in policy.facts.values() if f.origin and f.origin.policy in added), Place(policy.file, 1, 1))
+        message = f"policies use each other in a circle: {' → '.join(path)}"
+        faults.setdefault(policy.file, []).append(Fault(place, message, "take one of the facts from the request instead"))
+        del versions[policy.id][policy.version]
+        old = before.versions.get(policy.id, {}).get(policy.version) if before else None
+        if old is not None and not old.policy.uses - uses[policy.id]:
+            versions[policy.id][policy.version] = old
+        elif not versions[policy.id]:
+            del versions[policy.id]
     for policy, found in versions.items():
         for version in found.values():
             for fact in version.policy.facts.values():

@@ -9,7 +9,6 @@ What a network answers depends on the truth values alone; answers are remembered
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import threading
@@ -18,6 +17,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 import durable_rules_engine as rete
+from cachetools import LRUCache
 
 MAX_RULES = 60
 MAX_FIELDS = 120
@@ -33,6 +33,11 @@ _lock = threading.Lock()
 #: Rulesets that nothing uses any more. A finalizer may run in the middle of a match, so it only leaves a note here.
 _unused: deque[int] = deque()
 
+#: Rulesets that were built lately. What a ruleset has matched stays in memory after its deletion (up to 0.6 MB; freeing it crashes the process),
+#: so the same rules are built once and shared.
+_pool: LRUCache[str, "_Ruleset"] = LRUCache(512)
+_pool_lock = threading.Lock()
+
 
 class _Ruleset:
     """One durable_rules ruleset over some of the atoms."""
@@ -46,7 +51,7 @@ class _Ruleset:
         }
         with _lock:
             while _unused:
-                _retire(_unused.popleft())
+                rete.delete_ruleset(_unused.popleft())
             self.handle = rete.create_ruleset(f"policy-{next(_numbers)}", json.dumps(definition))
         weakref.finalize(self, _unused.append, self.handle)
 
@@ -68,11 +73,16 @@ class _Ruleset:
         return fired
 
 
-def _retire(handle: int) -> None:
-    """Free a ruleset. Its state goes first, or its memory stays; a ruleset that never matched has none."""
-    with contextlib.suppress(rete.error):
-        rete.delete_state(handle, "0")
-    rete.delete_ruleset(handle)
+def _ruleset(rules: Sequence[tuple[int, Conjunction]]) -> _Ruleset:
+    """The ruleset of these rules; one that has the same rules already (another version, a what-if) is shared."""
+    key = json.dumps(rules)
+    with _pool_lock:
+        found = _pool.get(key)
+    if found is None:
+        found = _Ruleset(rules)
+        with _pool_lock:
+            found = _pool.setdefault(key, found)
+    return found
 
 
 class Network:
@@ -109,7 +119,7 @@ class Network:
                     fields = set()
                 groups[-1].append(rule)
                 fields |= set(rule[1])
-            self._rulesets = [_Ruleset(group) for group in groups]
+            self._rulesets = [_ruleset(group) for group in groups]
         return self._rulesets
 
     def _fire(self, signature: Signature) -> Signature:

@@ -99,7 +99,8 @@ def _check_other(token: str, at: int, open_: list[int], text: str) -> None:
             raise ExpressionFault(at, f"this is no expression: `{token}` {said}")
         open_.pop()
     elif token in ("#", "\\", ";"):
-        raise ExpressionFault(at, f"this is no expression: `{token}` cannot stand here", "a comment stands in YAML, outside the expression" if token == "#" else None)
+        help = "a comment stands in YAML, outside the expression" if token == "#" else None
+        raise ExpressionFault(at, f"this is no expression: `{token}` cannot stand here", help)
     elif not token.isascii():
         half = unicodedata.normalize("NFKC", token)
         instead = _INSTEAD.get(token) or (half if half.isascii() and half.isprintable() else None)
@@ -110,6 +111,8 @@ def _check_other(token: str, at: int, open_: list[int], text: str) -> None:
 def _syntax(error: SyntaxError, text: str, start: int) -> ExpressionFault:
     at = min(start + max(0, (error.offset or 1) - 1), max(0, len(text.rstrip()) - 1))
     found = _TOKEN.match(text, at)
+    if found and found.group() == "for":
+        return ExpressionFault(at, "`for` is not part of the rule language here", "it stands in brackets, or in `count(…)`, `sum(…)`, `any(…)`, `all(…)`")
     near = f" at `{found.group()[:40]}`" if found and found.lastgroup != "space" else ""
     help = None
     if "&" in text or "|" in text or "!" in text.replace("!=", ""):

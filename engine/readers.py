@@ -38,7 +38,7 @@ def reader_of(reader: f.FactReader) -> Reader:
     definitions = list(reader.facts.values())
     _level(tree, "d", "", lines, env, definitions)
     lines.append(f"    return ({''.join(f'f{i}, ' for i in range(len(definitions)))}), known")
-    exec(compile("\n".join(lines), "<fact reader>", "exec"), env)  # noqa: S102
+    exec(compile("\n".join(lines), "<fact reader>", "exec"), env)
     read: Reader = env["read"]
     return read
 
@@ -141,6 +141,6 @@ def _records(t: RecordType) -> Callable[[Any], tuple[tuple[Any, ...], bool]]:
         lines += [f"        {line}" for line in _convert(f"f{i}", x.type, x.nullable, env)]
     lines.append(f"        items.append(({''.join(f'f{i}, ' for i in range(len(t.fields)))}))")
     lines.append("    return tuple(items), True")
-    exec(compile("\n".join(lines), "<record reader>", "exec"), env)  # noqa: S102
+    exec(compile("\n".join(lines), "<record reader>", "exec"), env)
     read: Callable[[Any], tuple[tuple[Any, ...], bool]] = env["read"]
     return read

@@ -69,7 +69,7 @@ def read_ledger(root: Path) -> list[Release]:
         return []
     releases: list[Release] = []
     previous = ""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_lines(path), 1):
         try:
             data = json.loads(line)
             release = Release(
@@ -86,12 +86,23 @@ def read_ledger(root: Path) -> list[Release]:
     return releases
 
 
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ReleaseError(f"{path}: the ledger is not UTF-8 at byte {error.start}") from None
+    if text and not text.endswith("\n"):
+        raise ReleaseError(f"{path}: the last line has no end, as after a write that was cut off")
+    return text.split("\n")[:-1]
+
+
 def append(root: Path, release: Release) -> Release:
-    """Write one release at the end of the ledger, chained to the line before it."""
+    """Write one release at the end of the ledger, chained to the line before it. Raises ReleaseError if the ledger is not whole; nothing is written then."""
     path = root / LEDGER
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    read_ledger(root)
+    lines = _lines(path) if path.exists() else []
     data = release.as_json() | {"previous": line_digest(lines[-1]) if lines else ""}
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(data, ensure_ascii=False) + "\n")
     return read_ledger(root)[-1]
 
@@ -123,12 +134,14 @@ def refuse_overlap(existing: Sequence[Release], start: date, end: date | None, s
             raise ReleaseError(f"version {supersedes} is not released, so it cannot be superseded")
         if corrected.effective_from != start:
             raise ReleaseError(f"a correction has the same first day as version {supersedes}: {corrected.effective_from}")
-    for r in others:
-        if r.effective_until is None and r.effective_from < start and not any(r.effective_from < o.effective_from <= start for o in others):
+    following = min((o.effective_from for o in others if o.effective_from > start), default=date.max)
+    new_end = following if end is None else end
+    for period in periods(others):
+        if period.end is None and period.start < start:
             continue  # the open end of the last version: the new one is its successor
-        last = next((p for p in periods(others) if p.version == r.version))
-        if start < (last.end or date.max) and last.start < (end or min((o.effective_from for o in others if o.effective_from > start), default=date.max)):
-            shown = f"{last.start} to {last.end or 'now on'}"
+        if start < (period.end or date.max) and period.start < new_end:
+            shown = f"{period.start} to {period.end or 'now on'}"
             raise ReleaseError(
-                f"the period from {start} overlaps version {r.version} ({shown}); let it begin later, or release it as a correction with `--supersedes {r.version}`"
+                f"the period from {start} overlaps version {period.version} ({shown}); "
+                f"let it begin later, or release it as a correction with `--supersedes {period.version}`"
             )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
+from engine.patterns import bad_pattern as bad_pattern
 from engine.syntax import Const, Node
 from engine.types import (
     BOOL,
@@ -27,8 +27,6 @@ from engine.types import (
 
 #: A signature takes the typed arguments and gives (type, nullable), or a text that says what was expected.
 Signature = Callable[[Sequence[Node]], "tuple[Type, bool] | str"]
-
-_NESTED_REPEAT = re.compile(r"\([^)]*[+*}][^)]*\)\s*[+*{]|\\[1-9]|\(\?[^:]")
 
 
 def _number(n: Node) -> bool:
@@ -190,14 +188,3 @@ SIGNATURES: dict[str, Signature] = {
     "subset": _fixed(BOOL, _MANY, _MANY),
     "intersects": _fixed(BOOL, _MANY, _MANY),
 }
-
-
-def bad_pattern(pattern: str) -> str | None:
-    """Why a text pattern is refused, or None: it must compile, and hold nothing that can take exponential time."""
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"this is no pattern: {error}"
-    if _NESTED_REPEAT.search(pattern):
-        return "repetition inside a repeated group, back references and look-around are not allowed"
-    return None

@@ -17,7 +17,6 @@ from engine.policy import Cell, ScaleDef, TableDef, TableRow
 from engine.source import KeyPath, Source
 from engine.types import COUNT, Field, ListType, NumberType, RecordType, Type
 
-
 #: A range column whose masks would take more bits than this is tested cell by cell instead.
 MASK_BITS = 400_000_000
 

@@ -1,6 +1,6 @@
 """A second, plain reading of the syntax tree: a recursive walk in Kleene's logic, written from docs/authoring.md, to hold the engine against.
 
-A value that is not known is an `Unknown`: it says what it waits for. Nothing is compiled; a named value is worked out once for a question.
+Nothing is compiled; a named value is worked out once for a question.
 """
 
 from __future__ import annotations
@@ -8,129 +8,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from engine import syntax as s
 from engine.errors import EvaluationError
 from engine.functions import FUNCTIONS
-from engine.policy import Policy, RequirementDef, ScaleDef, TableDef, TableRow, TransitionDef
-from engine.types import BoolType, EnumType, ListType, NumberType, RecordType, SetType, Type
-
-NOTHING: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """A value that waits for facts and unset parameters, or cannot be computed.
-
-    Numbers and dates may lie between two bounds; `item` stands for any item of a list that is a fact.
-    """
-
-    paths: frozenset[str] = NOTHING
-    unset: frozenset[str] = NOTHING
-    error: EvaluationError | None = None
-    low: Any = None
-    high: Any = None
-    item: Any = None
-
+from engine.policy import Policy, RequirementDef, TransitionDef
+from engine.types import ListType, RecordType, SetType, Type
+from tests.lookup import looked_up, rated
+from tests.unknown import Unknown, bounds, calculated, compared, conjunction, disjunction, extreme, known, negated, waiting
 
 Env = dict[Any, Any]
-
-
-def unknown_parts(*values: Any) -> Iterator[Unknown]:
-    """Every unknown among the values, also inside lists and records."""
-    for value in values:
-        if isinstance(value, Unknown):
-            yield value
-        elif isinstance(value, tuple):
-            yield from unknown_parts(*value)
-
-
-def waiting(values: Iterable[Any], low: Any = None, high: Any = None) -> Any:
-    """One unknown for all that the values wait for; where its bounds meet, it is known after all."""
-    parts = list(unknown_parts(*values))
-    error = next((p.error for p in parts if p.error is not None), None)
-    if low is not None and low == high and error is None:
-        return low
-    return Unknown(frozenset().union(*(p.paths for p in parts)), frozenset().union(*(p.unset for p in parts)), error, low, high)
-
-
-def known(*values: Any) -> bool:
-    return not any(True for _ in unknown_parts(*values))
-
-
-def bounds(value: Any) -> tuple[Any, Any]:
-    if isinstance(value, Unknown):
-        return value.low, value.high
-    return (value, value) if isinstance(value, (int, Decimal, date)) and not isinstance(value, bool) else (None, None)
-
-
-def negated(value: Any) -> Any:
-    return waiting([value]) if isinstance(value, Unknown) else not value
-
-
-def conjunction(values: Iterable[Any]) -> Any:
-    """False as soon as one is false, else unknown if one is unknown."""
-    still = []
-    for value in values:
-        if isinstance(value, Unknown):
-            still.append(value)
-        elif not value:
-            return False
-    return waiting(still) if still else True
-
-
-def disjunction(values: Iterable[Any]) -> Any:
-    return negated(conjunction(negated(v) for v in values))
-
-
-def compared(op: str, a: Any, b: Any) -> Any:
-    """A comparison; bounds may decide it though a side is unknown."""
-    if not isinstance(a, Unknown) and not isinstance(b, Unknown):
-        return {"==": lambda: a == b, "!=": lambda: a != b, "<": lambda: a < b, "<=": lambda: a <= b, ">": lambda: a > b, ">=": lambda: a >= b}[op]()
-    (low_a, high_a), (low_b, high_b) = bounds(a), bounds(b)
-    below = high_a is not None and low_b is not None and high_a < low_b
-    above = low_a is not None and high_b is not None and low_a > high_b
-    not_below = low_a is not None and high_b is not None and low_a >= high_b
-    not_above = high_a is not None and low_b is not None and high_a <= low_b
-    yes = {"==": False, "!=": below or above, "<": below, "<=": not_above, ">": above, ">=": not_below}[op]
-    no = {"==": below or above, "!=": False, "<": not_below, "<=": above, ">": not_above, ">=": below}[op]
-    return True if yes else False if no else waiting([a, b])
-
-
-def calculated(op: str, a: Any, b: Any) -> Any:
-    if not isinstance(a, Unknown) and not isinstance(b, Unknown):
-        return a + b if op == "+" else a - b if op == "-" else a * b
-    (low_a, high_a), (low_b, high_b) = bounds(a), bounds(b)
-    if op == "*":
-        return waiting([a, b], *_product(low_a, high_a, low_b, high_b))
-    if op == "-":
-        low_b, high_b = None if high_b is None else -high_b, None if low_b is None else -low_b
-    return waiting([a, b], None if low_a is None or low_b is None else low_a + low_b, None if high_a is None or high_b is None else high_a + high_b)
-
-
-def _product(low_a: Any, high_a: Any, low_b: Any, high_b: Any) -> tuple[Any, Any]:
-    if low_b is not None and low_b == high_b:
-        low_a, high_a, low_b, high_b = low_b, high_b, low_a, high_a
-    if low_a is not None and low_a == high_a:
-        ends = [None if x is None else low_a * x for x in (low_b, high_b)]
-        return (low_a, low_a) if low_a == 0 else (ends[0], ends[1]) if low_a > 0 else (ends[1], ends[0])
-    if low_a is not None and low_b is not None and low_a >= 0 and low_b >= 0:
-        return low_a * low_b, None if high_a is None or high_b is None else high_a * high_b
-    return None, None
-
-
-def extreme(name: str, values: list[Any]) -> Any:
-    """min or max of some values."""
-    pick: Any = max if name == "max" else min
-    if known(*values):
-        return pick(values)
-    lows, highs = ([e for e in ends if e is not None] for ends in zip(*map(bounds, values), strict=True))
-    low = pick(lows) if lows and (name == "max" or len(lows) == len(values)) else None
-    high = pick(highs) if highs and (name == "min" or len(highs) == len(values)) else None
-    return waiting(values, low, high)
 
 
 @dataclass(frozen=True)
@@ -490,7 +379,7 @@ class Plain:
         for i in reversed(range(len(node.order))) if ranked and several else ():
             pairs = sorted(zip(keys, kept, strict=True), key=lambda pair: pair[0][i], reverse=node.order[i][1])
             keys, kept = [k for k, _ in pairs], [x for _, x in pairs]
-        sums: Env = {p: 0 if ranked else Unknown() for _, let in node.lets for p in _own_sums(let)}
+        sums = dict.fromkeys(_own_sums(node), 0) if ranked else self._sums_in_any_order(node, [e for e, _ in kept], source is None)
         records: list[Any] = []
         for e, included in kept:
             e.update(sums)
@@ -498,7 +387,8 @@ class Plain:
                 e[name] = self.walk(let, e)
             grown = {p: self.walk(p.value, e) for p in sums}
             doubts += [] if ranked else [g for g in grown.values() if not known(g)]
-            sums = {p: calculated("+", total, self._chosen(included, grown[p], 0)) for p, total in sums.items()}
+            if ranked:
+                sums = {p: calculated("+", total, self._chosen(included, grown[p], 0)) for p, total in sums.items()}
             keep = True if node.keep is None else self.walk(node.keep, e)
             if keep is False:
                 continue
@@ -512,13 +402,33 @@ class Plain:
             return waiting([*doubts, *records])
         return tuple(records)
 
+    def _sums_in_any_order(self, node: s.Each, inner: list[Env], all_there: bool) -> Env:
+        """What may come before an item where the order, or even the list, is not known: each of the others, or not."""
+        grown: dict[s.Preceding, list[Any]] = {p: [] for p in _own_sums(node)}
+        for e in ({**e, **dict.fromkeys(grown, Unknown())} for e in inner):
+            for name, let in node.lets:
+                e[name] = self.walk(let, e)
+            for p, found in grown.items():
+                found.append(self.walk(p.value, e))
+        sums: Env = {}
+        for p, found in grown.items():
+            ends = [(None if low is None else min(low, 0), None if high is None else max(high, 0)) for low, high in map(bounds, found)]
+            low, high = (None if any(e is None for e in side) else sum(side) for side in zip(*ends, strict=True))
+            sums[p] = waiting(found, low if all_there or low == 0 else None, high if all_there or high == 0 else None)
+        return sums
 
-def _own_sums(node: s.Node) -> Iterator[s.Preceding]:
-    if isinstance(node, s.Preceding):
-        yield node
-    elif not isinstance(node, s.Each):
-        for child in s.children(node):
-            yield from _own_sums(child)
+
+def _own_sums(node: s.Each) -> list[s.Preceding]:
+    """The running sums of an `each`, without those of one inside it."""
+
+    def visit(part: s.Node) -> Iterator[s.Preceding]:
+        if isinstance(part, s.Preceding):
+            yield part
+        elif not isinstance(part, s.Each):
+            for child in s.children(part):
+                yield from visit(child)
+
+    return [p for _, let in node.lets for p in visit(let)]
 
 
 def _settled(value: Any, t: Type) -> Any:
@@ -528,82 +438,3 @@ def _settled(value: Any, t: Type) -> Any:
     if isinstance(value, tuple) and isinstance(t, ListType) and isinstance(t.item, RecordType):
         return tuple(_settled(v, t.item) for v in value)
     return waiting([value]) if isinstance(value, tuple) and not known(value) else value
-
-
-# -- tables and scales ---------------------------------------------------------------------------------------------------------------------
-
-
-def looked_up(table: TableDef, given: list[tuple[Any, bool]]) -> Any:
-    """A look-up; with unknown inputs, what all possible look-ups agree on."""
-    columns = [_possible(table, i, value, nullable) for i, (value, nullable) in enumerate(given)]
-    found, errors = [], []
-    for values in itertools.product(*columns):
-        try:
-            found.append(by_hit_policy(table, [r for r in table.rows if all(c.accepts(v) for c, v in zip(r.cells, values, strict=True))]))
-        except EvaluationError as error:
-            errors.append(error)
-    doubt = waiting(value for value, _ in given)
-    if errors:
-        return Unknown(doubt.paths, doubt.unset, errors[0])
-    if all(f == found[0] for f in found):
-        return found[0]
-    if table.hit in ("collect", "count"):
-        return doubt
-    return tuple(column[0] if all(c == column[0] for c in column) else doubt for column in zip(*found, strict=True))
-
-
-def _possible(table: TableDef, column: int, value: Any, nullable: bool) -> list[Any]:
-    """Values that stand for all that an input may be: each that a cell names, one between any two, one beyond each end."""
-    if not isinstance(value, Unknown):
-        return [value]
-    kind = table.inputs[column][1]
-    null = [None] if nullable else []
-    if isinstance(kind, BoolType):
-        return [False, True, *null]
-    if isinstance(kind, EnumType):
-        return [*kind.values, *null]
-    named = {v for r in table.rows for v in (*r.cells[column].values, r.cells[column].low, r.cells[column].high) if v is not None}
-    if not isinstance(kind, NumberType):
-        raise NotImplementedError(f"an unknown input of type {kind}")
-    ends = sorted(named) or [Decimal(0)]
-    between = [(a + b) / Decimal(2) for a, b in itertools.pairwise(ends)]
-    every = [ends[0] - 1, *ends, *between, ends[-1] + 1]
-    return [x for x in every if (value.low is None or x >= value.low) and (value.high is None or x <= value.high)] + null
-
-
-def by_hit_policy(table: TableDef, rows: list[TableRow]) -> Any:
-    hit = table.hit
-    if hit == "count":
-        return len(rows)
-    if hit == "collect":
-        return tuple(r.outputs for r in rows)
-    if not rows:
-        if table.default is not None:
-            return table.default
-        if hit == "sum":
-            return tuple(Decimal(0) for _ in table.outputs)
-        raise EvaluationError("no-row-matched", f"table `{table.name}`: no row matches", table.place)
-    if hit == "unique" and len(rows) > 1:
-        raise EvaluationError("several-rows-matched", f"table `{table.name}`: several rows match", table.place)
-    if hit == "any" and any(r.outputs != rows[0].outputs for r in rows):
-        raise EvaluationError("rows-disagree", f"table `{table.name}`: rows disagree", table.place)
-    if hit == "priority":
-        assert table.priority is not None
-        names = [name for name, _ in table.outputs]
-        best_first, column = table.priority[1], names.index(table.priority[0])
-        return next(r.outputs for value in best_first for r in rows if r.outputs[column] == value)
-    if hit in ("sum", "min", "max"):
-        merge: Any = {"sum": sum, "min": min, "max": max}[hit]
-        return tuple(merge([v for v in values if v is not None]) for values in zip(*(r.outputs for r in rows), strict=True))
-    return rows[0].outputs
-
-
-def rated(scale: ScaleDef, amount: Any) -> Any:
-    """marginal: each slice by its own rate; whole: all of it by the bracket that it reaches."""
-    reached = [(start, rate) for start, rate in scale.brackets if amount >= start]
-    if not reached:
-        return Decimal(0)
-    if scale.mode == "whole":
-        return amount * reached[-1][1]
-    ends = [start for start, _ in reached[1:]] + [amount]
-    return sum(((end - start) * rate for (start, rate), end in zip(reached, ends, strict=True)), Decimal(0))

@@ -9,7 +9,8 @@ from typing import Any
 
 from engine.policy import FactDef, Policy
 from engine.types import SHANGHAI, DateTimeType, DateType, EnumType, ListType, NumberType, RecordType, SetType, TextType, Type, plain
-from tests.plain import Answer, Plain, Unknown, known, waiting
+from tests.plain import Answer, Plain
+from tests.unknown import Unknown, known, waiting
 
 Find = Callable[[str], "Policy | None"]
 

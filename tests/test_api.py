@@ -218,7 +218,9 @@ def test_unknown_policies_and_versions(api: Caller) -> None:
     assert set(document["exists"]) == {"credit-request", "door-lifecycle", "level-table", "order-with-credit"}
 
 
-@pytest.mark.parametrize("bad", ["", "yesterday", "2025-02-30", "2025-13-01", "2025-08-01T00:00:00", "20250801", "2025-W01-1", "9999-99-99", "2025-08-01 ", "NaN"])
+@pytest.mark.parametrize(
+    "bad", ["", "yesterday", "2025-02-30", "2025-13-01", "2025-08-01T00:00:00", "20250801", "2025-W01-1", "9999-99-99", "2025-08-01 ", "NaN"]
+)
 @pytest.mark.parametrize("field", ["as_of", "known_at"])
 def test_an_instant_that_is_none(api: Caller, field: str, bad: str) -> None:
     for endpoint in ENDPOINTS[:3]:
@@ -383,11 +385,21 @@ def test_facts_that_are_not_json_are_refused(api: Caller, endpoint: str, facts: 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_what_stands_before_or_after_the_json_is_refused(api: Caller, endpoint: str) -> None:
     body = body_for(endpoint, "{}").encode()
-    for bad in (body[:-1], body + b"x", body + body, body + b"\x00", b"\xef\xbb\xbf" + body, body.replace(b"{}", b'{"a": "\xff"}'), body.decode().encode("utf-16")):
+    for bad in (
+        body[:-1],
+        body + b"x",
+        body + body,
+        body + b"\x00",
+        b"\xef\xbb\xbf" + body,
+        body.replace(b"{}", b'{"a": "\xff"}'),
+        body.decode().encode("utf-16"),
+    ):
         problem(api.post(endpoint, bad), 400)
 
 
-@pytest.mark.parametrize("body", ["null", "[]", "1", '"facts"', "true", "{}", '{"facts": null}', '{"facts": []}', '{"facts": {}, "fact": {}}', '{"decisions": {}}'])
+@pytest.mark.parametrize(
+    "body", ["null", "[]", "1", '"facts"', "true", "{}", '{"facts": null}', '{"facts": []}', '{"facts": {}, "fact": {}}', '{"decisions": {}}']
+)
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_json_of_another_shape_is_refused(api: Caller, endpoint: str, body: str) -> None:
     document = problem(api.post(endpoint, body), 422)
@@ -436,7 +448,10 @@ def test_facts_are_never_code(api: Caller) -> None:
 # -- paths and methods ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v2/policies", "/v1/policies/credit-request/nothing", "/v1/policies/credit-request/versions", "/favicon.ico", "/%00", "/v1/decisions/x"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/v1", "/v2/policies", "/v1/policies/credit-request/nothing", "/v1/policies/credit-request/versions", "/favicon.ico", "/%00", "/v1/decisions/x"],
+)
 def test_an_unknown_path(api: Caller, path: str) -> None:
     document = problem(api.get(path), 404)
     assert document["type"].endswith("unknown-path")
@@ -451,7 +466,9 @@ def test_decisions_are_asked_with_post(api: Caller, path: str, method: str) -> N
     assert "POST" in response.headers["allow"]
 
 
-@pytest.mark.parametrize("path", ["/v1/policies", CREDIT, f"{CREDIT}/versions/1", f"{CREDIT}/versions/1/schema", f"{CREDIT}/diff?from=1&to=2", "/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize(
+    "path", ["/v1/policies", CREDIT, f"{CREDIT}/versions/1", f"{CREDIT}/versions/1/schema", f"{CREDIT}/diff?from=1&to=2", "/healthz", "/readyz", "/metrics"]
+)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_the_catalogue_is_only_read(api: Caller, path: str, method: str) -> None:
     response = api.request(method, path)
@@ -459,7 +476,9 @@ def test_the_catalogue_is_only_read(api: Caller, path: str, method: str) -> None
     assert "GET" in response.headers["allow"]
 
 
-@pytest.mark.parametrize("name", ["..%2f..%2fetc", "%2e%2e", "credit-request%00", "Credit-Request", "credit_request", "a" * 3000, "%E4%BD%99%E9%A2%9D", "{policy}"])
+@pytest.mark.parametrize(
+    "name", ["..%2f..%2fetc", "%2e%2e", "credit-request%00", "Credit-Request", "credit_request", "a" * 3000, "%E4%BD%99%E9%A2%9D", "{policy}"]
+)
 def test_a_strange_policy_name_is_unknown(api: Caller, name: str) -> None:
     problem(api.post(f"/v1/policies/{name}/check", {"facts": {}}), 404)
     problem(api.get(f"/v1/policies/{name}"), 404)
@@ -621,7 +640,12 @@ def test_the_catalogue_lists_policies_and_versions(api: Caller) -> None:
     assert credit["family"] == "samples"
     assert sorted(credit["forms"]) == ["check", "compute"]
     assert listed[3]["uses"] == ["credit-request"]
-    assert [(v["version"], v["status"], v["supersedes"]) for v in credit["versions"]] == [(1, "released", None), (2, "released", None), (3, "released", 2), (4, "draft", None)]
+    assert [(v["version"], v["status"], v["supersedes"]) for v in credit["versions"]] == [
+        (1, "released", None),
+        (2, "released", None),
+        (3, "released", 2),
+        (4, "draft", None),
+    ]
     assert credit["versions"][2]["released_at"].startswith("2025-09-01T00:00:00")
     assert credit["versions"][2]["released_by"] == "owner"
     assert credit["versions"][3]["released_at"] is None
@@ -662,7 +686,14 @@ def test_the_schema_of_the_facts(api: Caller) -> None:
     judge = jsonschema_rs.validator_for(schema)
     assert judge.is_valid(GOOD)
     assert judge.is_valid({}), "what is absent is unknown"
-    for name, bad in (("request__amount", "x"), ("request__amount", "1.234"), ("customer__level", "none"), ("items", {}), ("unknown", 1), ("customer__staff", -1)):
+    for name, bad in (
+        ("request__amount", "x"),
+        ("request__amount", "1.234"),
+        ("customer__level", "none"),
+        ("items", {}),
+        ("unknown", 1),
+        ("customer__staff", -1),
+    ):
         assert not judge.is_valid(changed(GOOD, **{name: bad})), name
     problem(api.get(f"{CREDIT}/versions/9/schema"), 404)
 
@@ -751,7 +782,9 @@ def test_a_tenth_and_two_tenths_are_three_tenths(api: Caller) -> None:
     assert api.check("credit-request", changed(GOOD, items=items))["outputs"]["total"] == "10.00"
 
 
-@pytest.mark.parametrize("amount", ["9007199254740993.55", "9007199254740992.01", "999999999999999999.99", "0.01", "1.10", "1.1", "100", "0", "0.00", "33.33", "1.005"[:4]])
+@pytest.mark.parametrize(
+    "amount", ["9007199254740993.55", "9007199254740992.01", "999999999999999999.99", "0.01", "1.10", "1.1", "100", "0", "0.00", "33.33", "1.005"[:4]]
+)
 def test_json_numbers_and_texts_give_the_same_answer(api: Caller, amount: str) -> None:
     facts = json.dumps(changed(GOOD, request__amount="@"))
     ask = '{"facts": %s, "as_of": "2025-08-01"}'
@@ -839,7 +872,9 @@ def test_every_decision_is_logged_and_replays_to_the_same_receipt(logged: tuple[
         caller.check("door-lifecycle", {"state": "closed", "actor": {"role": "owner"}}, kind="compute"), caller.check("order-with-credit", {**open_, "order.blocked": True}),
     ]  # fmt: skip
     now = caller.post(f"{CREDIT}/check", {"facts": open_}).json()
-    batch = caller.post("/v1/decisions", {"decisions": [{"policy": "level-table", "facts": {"count": 7}, "as_of": "2025-08-01"}, {"policy": "none", "facts": {}}]})
+    batch = caller.post(
+        "/v1/decisions", {"decisions": [{"policy": "level-table", "facts": {"count": 7}, "as_of": "2025-08-01"}, {"policy": "none", "facts": {}}]}
+    )
     answers += [now, batch.json()["decisions"][0]]
     caller.post(f"{CREDIT}/check", {"facts": {"request": 1}})
     written = lines(path, caller)
@@ -931,7 +966,9 @@ def locked(root: Path) -> Iterator[Caller]:
 
 
 OPEN = [("GET", "/healthz"), ("GET", "/readyz")]
-ASKED = [("POST", p) for p in ENDPOINTS] + [("GET", p) for p in ("/v1/policies", CREDIT, f"{CREDIT}/versions/1", f"{CREDIT}/versions/1/schema", "/openapi.json")]
+ASKED = [("POST", p) for p in ENDPOINTS] + [
+    ("GET", p) for p in ("/v1/policies", CREDIT, f"{CREDIT}/versions/1", f"{CREDIT}/versions/1/schema", "/openapi.json")
+]
 AUTHORS = [("GET", f"{CREDIT}/diff?from=1&to=2")]
 ADMINS = [("GET", "/metrics")]
 
@@ -1033,7 +1070,13 @@ def test_health_readiness_and_metrics(caller: Caller) -> None:
     text = response.text
     assert 'policy_decisions_total{outcome="allowed",policy="credit-request",version="3"}' in text
     assert 'policy_problems_total{kind="facts"}' in text
-    for name in ("policy_request_seconds_count", "policy_rule_file_faults 0.0", "policy_versions 7.0", "policy_versions_not_served 0.0", "policy_reloads_total"):
+    for name in (
+        "policy_request_seconds_count",
+        "policy_rule_file_faults 0.0",
+        "policy_versions 7.0",
+        "policy_versions_not_served 0.0",
+        "policy_reloads_total",
+    ):
         assert name in text, name
 
 
@@ -1068,13 +1111,25 @@ def test_a_pattern_of_a_changed_parameter_is_judged_as_in_a_rule_file(root: Path
     from api.app import create
     from tests.conftest import LEVEL, LEVEL_CASES, put
 
-    text = LEVEL.replace("level-table", "code-check").replace("form: classify", "form: check").replace("  count: {type: integer}\n\ntables", "  code: {type: text}\n\ntables")
-    text = text[: text.index("tables:")] + 'parameters:\n  shape: {type: text, value: "[a-z]+"}\nrequirements:\n  - code: bad-shape\n    require: matches(code, parameters.shape)\n'
+    text = (
+        LEVEL.replace("level-table", "code-check")
+        .replace("form: classify", "form: check")
+        .replace("  count: {type: integer}\n\ntables", "  code: {type: text}\n\ntables")
+    )
+    text = (
+        text[: text.index("tables:")]
+        + 'parameters:\n  shape: {type: text, value: "[a-z]+"}\nrequirements:\n  - code: bad-shape\n    require: matches(code, parameters.shape)\n'
+    )
     text += '    effect: deny\n    reason: {en: Bad shape., zh: 格式错误。}\n    remedy: {en: Mend it., zh: 请修改。}\n    source: {section: "3"}\n'
     put(root, "code-check", 1, text, LEVEL_CASES.replace("level-table", "code-check"))
     caller = Caller(create(root, watch=False))
     try:
-        body = {"facts": {"code": "a" * 20 + "!"}, "version": 1, "as_of": "2025-08-01", "changes": [{"parameters": {"shape": "(a+)+"}}, {"parameters": {"shape": "["}}]}
+        body = {
+            "facts": {"code": "a" * 20 + "!"},
+            "version": 1,
+            "as_of": "2025-08-01",
+            "changes": [{"parameters": {"shape": "(a+)+"}}, {"parameters": {"shape": "["}}],
+        }
         response = caller.post("/v1/policies/code-check/what-if", body)
         if response.status_code == 404:
             pytest.skip("patterns cannot be parameters")

@@ -15,7 +15,8 @@ from engine.clock import instant
 from engine.decide import Program
 from engine.errors import EvaluationError
 from engine.library import check_text
-from engine.signatures import SIGNATURES, bad_pattern
+from engine.patterns import bad_pattern
+from engine.signatures import SIGNATURES
 from engine.types import SHANGHAI
 
 DECIMALS = st.decimals(min_value=-(10**12), max_value=10**12, allow_nan=False, allow_infinity=False, places=8)

@@ -21,7 +21,9 @@ FIRST = date(2025, 1, 1)
 
 def entry(version: int, start: str, until: str | None = None, at: str = "2024-12-01", supersedes: int | None = None, note: str = "") -> Release:
     end = date.fromisoformat(until) if until else None
-    return Release("sample", version, f"sha256:{version:064x}", "sha256:" + "0" * 64, date.fromisoformat(start), end, instant(at), "owner", note, supersedes, "")
+    return Release(
+        "sample", version, f"sha256:{version:064x}", "sha256:" + "0" * 64, date.fromisoformat(start), end, instant(at), "owner", note, supersedes, ""
+    )
 
 
 def spans(releases: Sequence[Release], known_at: str | None = None) -> list[tuple[int, str, str | None]]:
@@ -222,7 +224,11 @@ def test_a_release_without_supersedes_changes_no_day_that_another_version_covers
 
 
 def three(root: Path) -> list[str]:
-    for new in (entry(1, "2025-01-01"), entry(2, "2025-07-01", at="2025-06-01"), entry(3, "2025-07-01", at="2025-08-01", supersedes=2, note="a digit; 一位数字")):
+    for new in (
+        entry(1, "2025-01-01"),
+        entry(2, "2025-07-01", at="2025-06-01"),
+        entry(3, "2025-07-01", at="2025-08-01", supersedes=2, note="a digit; 一位数字"),
+    ):
         append(root, new)
     return (root / LEDGER).read_text(encoding="utf-8").splitlines()
 
@@ -295,7 +301,9 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_line(tmp_path: Path, key: st
         read_ledger(tmp_path)
 
 
-@pytest.mark.parametrize("note", ["one\u2028two", "one\u2029two", "one\x85two", "one\ntwo", "one\r\ntwo", "\x1c", "\x0b", "\x0c", '"quotes" and \\', "中文，注释", ""])
+@pytest.mark.parametrize(
+    "note", ["one\u2028two", "one\u2029two", "one\x85two", "one\ntwo", "one\r\ntwo", "\x1c", "\x0b", "\x0c", '"quotes" and \\', "中文，注释", ""]
+)
 def test_any_note_is_one_line(tmp_path: Path, note: str) -> None:
     append(tmp_path, entry(1, "2025-01-01", note=note))
     append(tmp_path, entry(2, "2025-07-01", note=note))

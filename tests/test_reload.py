@@ -283,7 +283,11 @@ def test_policies_that_come_to_use_each_other_in_a_circle_leave_what_worked(call
     """Design, section 8: a rule file that fails to load never replaces the one that works."""
     facts = {**GOOD, "order": {"blocked": False}}
     before = caller.check("credit-request", GOOD), caller.check("credit-request", GOOD, version=4), caller.check("order-with-credit", facts)
-    rewrite(root / DRAFT, "  customer.signed: {type: bool}", "  customer.signed: {type: bool}\n  order.outcome: {type: text, note: x, from: {policy: order-with-credit, output: outcome}}")
+    rewrite(
+        root / DRAFT,
+        "  customer.signed: {type: bool}",
+        "  customer.signed: {type: bool}\n  order.outcome: {type: text, note: x, from: {policy: order-with-credit, output: outcome}}",
+    )
     caller.state.reload()
     after = caller.check("credit-request", GOOD), caller.check("credit-request", GOOD, version=4), caller.check("order-with-credit", facts)
     assert list(map(undated, after)) == list(map(undated, before))
@@ -293,7 +297,11 @@ def test_policies_that_come_to_use_each_other_in_a_circle_leave_what_worked(call
 
 
 def test_a_draft_that_makes_a_circle_does_not_stop_the_released_versions_at_a_start(root: Path) -> None:
-    rewrite(root / DRAFT, "  customer.signed: {type: bool}", "  customer.signed: {type: bool}\n  order.outcome: {type: text, note: x, from: {policy: order-with-credit, output: outcome}}")
+    rewrite(
+        root / DRAFT,
+        "  customer.signed: {type: bool}",
+        "  customer.signed: {type: bool}\n  order.outcome: {type: text, note: x, from: {policy: order-with-credit, output: outcome}}",
+    )
     caller = Caller(create(root, watch=False))
     try:
         assert rest(caller) == "2450.00"

@@ -1,0 +1,41 @@
+"""Which text patterns a rule may use: those that match in reasonable time whatever the text is."""
+
+from __future__ import annotations
+
+import re
+from re import _parser  # type: ignore[attr-defined]
+from typing import Any
+
+_PLAIN = {"LITERAL", "NOT_LITERAL", "ANY", "IN", "AT"}
+_REFUSED = "repetition or alternatives inside a repeated group, back references and look-around are not allowed"
+
+
+def bad_pattern(pattern: str) -> str | None:
+    """Why a text pattern is refused, or None: it must compile, and hold nothing that can take exponential time."""
+    try:
+        re.compile(pattern)
+        found = _parser.parse(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"this is no pattern: {error}" if isinstance(error, re.error) else "this is no pattern"
+    if found.state.flags & ~re.UNICODE:
+        return "flags such as `(?i)` are not allowed in a pattern"
+    return None if _plain(found, False) else _REFUSED
+
+
+def _plain(parts: Any, repeated: bool) -> bool:
+    """Is a parsed sequence harmless, inside a repeated group or outside?"""
+    return all(_part(str(kind), value, repeated) for kind, value in parts)
+
+
+def _part(kind: str, value: Any, repeated: bool) -> bool:
+    if kind in _PLAIN:
+        return True
+    if kind == "SUBPATTERN":
+        _, add_flags, del_flags, inner = value
+        return not add_flags and not del_flags and _plain(inner, repeated)
+    if kind == "BRANCH":
+        return not repeated and all(_plain(way, False) for way in value[1])
+    if kind in ("MAX_REPEAT", "MIN_REPEAT"):
+        _, most, inner = value
+        return not repeated and _plain(inner, int(most) > 1)
+    return False
