@@ -24,6 +24,28 @@ _INSTANT = {
 }
 _VERSION = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 100000}, {"type": "null"}], "description": "pin a version, draft or released"}
 
+_WHAT_IF: dict[str, Any] = {
+    "type": "object",
+    "required": ["base", "changes"],
+    "properties": {
+        "base": {"$ref": "#/components/schemas/Answer"},
+        "changes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "index"],
+                "properties": {
+                    "name": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                    "index": {"type": "integer"},
+                    "answer": {"$ref": "#/components/schemas/Answer"},
+                    "differs": {"type": "object", "description": "outcome, reasons, warnings, missing and outputs that differ from the base"},
+                    "problem": {"$ref": "#/components/schemas/Problem"},
+                },
+            },
+        },
+    },
+}
+
 SCHEMAS: dict[str, Any] = {
     "Reason": {
         "type": "object",
@@ -97,13 +119,12 @@ def _policy_paths(library: Library, name: str) -> dict[str, Any]:
     facts = {k: v for k, v in facts_schema(version.policy).items() if not k.startswith("$")}
     asked = {"facts": facts, "as_of": _INSTANT, "known_at": _INSTANT, "version": _VERSION, "trace": {"type": "boolean"}}
     body = {"type": "object", "required": ["facts"], "additionalProperties": False, "properties": asked}
-    examples, answers = _examples(library, version)
-    ask = {"required": True, "content": {"application/json": {"schema": body, "examples": examples}}}
-    answer = {
-        "200": {"description": "the answer", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}, "examples": answers}}}
-    }
     paths = {}
     for kind in ("check", "compute"):
+        examples, answers = _examples(library, version, kind)
+        ask = {"required": True, "content": {"application/json": {"schema": body, "examples": examples}}}
+        shape = {"schema": {"$ref": "#/components/schemas/Answer"}, "examples": answers}
+        answer = {"200": {"description": "the answer", "content": {"application/json": shape}}}
         text = f"{model.question.en}\n\n{model.question.zh}"
         paths[f"/v1/policies/{name}/{kind}"] = {
             "post": {
@@ -125,7 +146,7 @@ def _policy_paths(library: Library, name: str) -> dict[str, Any]:
         "post": {
             "tags": [model.family], "operationId": f"what-if-{name}", "summary": f"{model.title.en} (what-if)",
             "requestBody": {"required": True, "content": {"application/json": {"schema": what_if}}},
-            "responses": {"200": {"description": "the base and each change", "content": {"application/json": {"schema": {"type": "object"}}}}},
+            "responses": {"200": {"description": "the base and each change", "content": {"application/json": {"schema": _WHAT_IF}}}},
         }
     }  # fmt: skip
     return paths
@@ -158,18 +179,26 @@ def _shown_version(library: Library, name: str) -> Version:
     return versions[max(released or versions)]
 
 
-def _examples(library: Library, version: Version) -> tuple[dict[str, Any], dict[str, Any]]:
+def _nested(facts: Any) -> Any:
+    """Facts of a case as callers send them: nested objects, inside lists too."""
+    if isinstance(facts, dict):
+        return nested((name, _nested(value)) for name, value in facts.items())
+    return [_nested(item) for item in facts] if isinstance(facts, list) else facts
+
+
+def _examples(library: Library, version: Version, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     asks: dict[str, Any] = {}
     answers: dict[str, Any] = {}
     try:
         cases = load_cases(case_file(version.path))
     except (OSError, PolicyError):
         return asks, answers
+    wanted = kind if version.policy.machine is not None else "check"
     for outcome in ("allowed", "denied", "review"):
-        case = next((c for c in cases if c.expect.outcome == outcome and c.ask == "check"), None)
+        case = next((c for c in cases if c.expect.outcome == outcome and c.ask == wanted), None)
         if case is None:
             continue
-        value = {"facts": nested(case.facts.items()), "as_of": case.as_of.date().isoformat(), "version": version.policy.version}
+        value = {"facts": _nested(case.facts), "as_of": case.as_of.date().isoformat(), "version": version.policy.version}
         asks[outcome] = {"summary": case.name, "value": value}
         answer = _answer(library, version, case)
         if answer is not None:
@@ -178,7 +207,8 @@ def _examples(library: Library, version: Version) -> tuple[dict[str, Any], dict[
 
 
 def _answer(library: Library, version: Version, case: Case) -> dict[str, Any] | None:
+    ask = version.program.compute if case.ask == "compute" else version.program.check
     try:
-        return version.program.check(case.facts, case.as_of, library.resolver(case.as_of, None))
+        return ask(case.facts, case.as_of, library.resolver(case.as_of, None))
     except PolicyError:
         return None

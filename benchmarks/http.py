@@ -74,9 +74,9 @@ def measure(quick: bool) -> Part:
         f"One uvicorn worker on core {servers.SERVER_CORE}, the load from core {servers.LOAD_CORE}{same} by {generator()}, {CONNECTIONS} keep-alive "
         f"connections, {VARIED:,} different bodies in turn, {rounds} round(s) of {seconds} s for each candidate in turn, only one under load at a time. "
         "Everything on 127.0.0.1. Ratios are medians of the ratios within a round.",
-        "Core time is what the server process used by its own account (user and system). `A core-second` is a second divided by the core time of one request: what "
-        "a core of its own would carry. Other work on these cores lowers the requests seen, and not alike for processes with different numbers of threads, so "
-        f"what is wanted is judged by core time. The server got {busy:.0%} of its core in the passing check; near 100 % both say the same.",
+        "Core time is what the server process used by its own account (user and system). `A core-second` is a second divided by the core time of one "
+        "request: what a core of its own would carry. Other work on these cores lowers the requests seen, and not alike for processes with different numbers "
+        f"of threads, so what is wanted is judged by core time. The server got {busy:.0%} of its core in the passing check; near 100 % both say the same.",
         f"{GO}: plain HTTP, on the same one core with GOMAXPROCS=1, disk store, no audit log, no telemetry; the twelve conditions as CEL expressions that must "
         "all hold. It stops at the first one that fails and says yes or no; the answer here names every violated one with texts, facts and receipt. Its gRPC "
         f"interface was not measured. Both gave the expected outcome on {CHECKED} random fact sets first.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -38,8 +39,8 @@ def read_facts(options: argparse.Namespace) -> dict[str, Any]:
     if options.facts:
         raw = sys.stdin.buffer.read() if options.facts == "-" else Path(options.facts).read_bytes()
         try:
-            data = _decode(raw)
-        except msgspec.DecodeError as error:
+            data = json.loads(raw, object_pairs_hook=_once, parse_float=Decimal)
+        except json.JSONDecodeError as error:
             if options.facts.endswith(".json"):
                 raise ValueError(f"{options.facts}: this is not JSON: {error}") from None
             data = parse(raw, options.facts).data
@@ -55,6 +56,14 @@ def read_facts(options: argparse.Namespace) -> dict[str, Any]:
         except msgspec.DecodeError:
             facts[name] = text
     return facts
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(k for i, (k, _) in enumerate(pairs) if k in [n for n, _ in pairs[:i]])
+        raise ValueError(f"the key `{twice}` stands twice in one object")
+    return found
 
 
 def run(options: argparse.Namespace) -> int:

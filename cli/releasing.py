@@ -9,7 +9,7 @@ from cli.common import as_instant, load, say, split
 from engine.cases import case_file, load_cases, run_case
 from engine.errors import ReleaseError
 from engine.library import Library, Version
-from engine.releases import Release, append, known, refuse_overlap
+from engine.releases import LEDGER, Release, append, known, refuse_overlap
 from engine.source import digest_of
 
 
@@ -46,6 +46,10 @@ def run(options: argparse.Namespace) -> int:
 def examine(loaded: Library, version: Version, options: argparse.Namespace) -> Release:
     """The release as it would be written. Raises ReleaseError with all that speaks against it."""
     policy = version.policy
+    if not options.by.strip():
+        raise ValueError("--by says who releases it; it may not be blank")
+    if LEDGER in loaded.faults:
+        raise ReleaseError(loaded.faults[LEDGER][0].message)
     if version.release is not None:
         raise ReleaseError(f"{policy.name} was released at {version.release.released_at.isoformat()}; write the change as a new version")
     faults = [f for f in loaded.faults.get(policy.file, ()) if f.kind != "warning"]

@@ -7,19 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from engine import syntax as s
-from engine.errors import Place
+from engine.errors import Place, did_you_mean
 from engine.expressions import ExpressionFault, parse
 from engine.model import EachModel, FirstModel, RowModel, SetModel
+from engine.naming import reserved
 from engine.scope import Named, Scope, bind, not_null_if
 from engine.source import KeyPath
-from engine.types import BOOL, BoolType, EnumType, Field, ListType, NullType, RecordType, SetType, Type, assignable, join
+from engine.types import BOOL, BoolType, EnumType, Field, ListType, NullType, NumberType, RecordType, SetType, Type, assignable, join
 
 
 class BlockFault(Exception):
-    """A fault in one scalar of a rule file: the path to it, the offset in its text."""
+    """A fault in one scalar of a rule file: the path to it, the offset in its text; `key`: not in the value at the path, but in its key."""
 
-    def __init__(self, path: KeyPath, offset: int, message: str, help: str | None = None) -> None:
-        self.path, self.offset, self.message, self.help = path, offset, message, help
+    def __init__(self, path: KeyPath, offset: int, message: str, help: str | None = None, key: bool = False) -> None:
+        self.path, self.offset, self.message, self.help, self.key = path, offset, message, help, key
         super().__init__(message)
 
 
@@ -39,20 +40,27 @@ class Blocks:
             return self.each(raw, path, scope, expect)
         return self.expression(raw, path, scope, expect)
 
-    def expression(self, raw: Any, path: KeyPath, scope: Scope, expect: Type | None = None) -> s.Node:
-        text = "null" if raw is None else str(raw).lower() if isinstance(raw, bool) else str(raw)
-        try:
-            node = parse(text, scope, expect, lambda offset: self.place(path, offset))
-        except ExpressionFault as fault:
-            raise BlockFault(path, fault.offset, fault.message, fault.help) from None
+    def expression(self, raw: Any, path: KeyPath, scope: Scope, expect: Type | None = None, shift: int = 0) -> s.Node:
+        """Type the text at a path, from the offset `shift` on."""
+        node = self._typed(raw, path, scope, expect, shift)
         if expect is not None and not assignable(node.type, expect):
-            raise BlockFault(path, 0, f"expected {expect}, got {node.type}", _fit_help(node.type, expect))
+            raise BlockFault(path, shift, f"expected {expect}, got {node.type}", _fit_help(node.type, expect))
         return node
 
+    def _typed(self, raw: Any, path: KeyPath, scope: Scope, expect: Type | None, shift: int = 0) -> s.Node:
+        text = "null" if raw is None else str(raw).lower() if isinstance(raw, bool) else str(raw)
+        try:
+            return parse(text, scope, expect, lambda offset: self.place(path, shift + offset))
+        except ExpressionFault as fault:
+            raise BlockFault(path, shift + fault.offset, fault.message, fault.help) from None
+
     def condition(self, raw: Any, path: KeyPath, scope: Scope) -> s.Node:
-        node = self.expression(raw, path, scope, BOOL)
-        if not isinstance(node.type, BoolType) or node.nullable:
-            raise BlockFault(path, 0, "expected a condition that is true or false", "a nullable value must be tested with `is not null` first")
+        """Type a text that is true or false."""
+        node = self._typed(raw, path, scope, BOOL)
+        if not isinstance(node.type, BoolType):
+            raise BlockFault(path, 0, f"expected a condition, got {node.type}", "compare it with something")
+        if node.nullable:
+            raise BlockFault(path, 0, "the condition may be null", "a nullable value must be tested with `is not null` first")
         return node
 
     def first(self, raw: FirstModel, path: KeyPath, scope: Scope, expect: Type | None) -> s.Node:
@@ -89,17 +97,26 @@ class Blocks:
         members = tuple((value, self.condition(test, here, scope)) for value, test, here in lines)
         node = s.SetOf(members=members, type=SetType(tuple(dict.fromkeys(v for v, _ in members))), place=self.place(path, 0))
         if expect is not None and not assignable(node.type, expect):
-            extra = [v for v, _ in members if isinstance(expect, SetType) and expect.values is not None and v not in expect.values]
-            raise BlockFault(path, 0, f"expected {expect}, got values that it does not have: {', '.join(extra)}")
+            wanted = (expect.values if isinstance(expect, SetType) else None) or ()
+            for value, _, here in lines:
+                if isinstance(expect, SetType) and value not in wanted:
+                    help = did_you_mean(value, wanted, "values: " + ", ".join(wanted))
+                    raise BlockFault(here, 0, f"`{value}` is not among the values", help, key=True)
+            raise BlockFault(path, 0, f"expected {expect}, got {node.type}")
         return node
 
     def each(self, raw: EachModel, path: KeyPath, scope: Scope, expect: Type | None) -> s.Node:
-        variable, _, over = (part.strip() for part in raw.each.partition(" in "))
-        if not variable.isidentifier() or not over:
+        variable, word, over = raw.each.partition(" in ")
+        variable, start = variable.strip(), len(variable + word) + len(over) - len(over.lstrip())
+        if not variable.isidentifier() or not over.strip():
             raise BlockFault((*path, "each"), 0, "expected `item in list`", "for example `each: r in recharge_records`")
-        source = self.expression(over, (*path, "each"), scope)
-        if not isinstance(source.type, (ListType, SetType)) or source.nullable:
-            raise BlockFault((*path, "each"), 0, f"expected a list that is not null, got {source.type}", "`coalesce(list, [])` makes null an empty list")
+        if reserved(variable):
+            raise BlockFault((*path, "each"), 0, f"`{variable}` is a word of the rule language", "rename it")
+        source = self.expression(over.strip(), (*path, "each"), scope, shift=start)
+        if not isinstance(source.type, (ListType, SetType)):
+            raise BlockFault((*path, "each"), start, f"expected a list, got {source.type}")
+        if source.nullable:
+            raise BlockFault((*path, "each"), start, "the list may be null", "`coalesce(list, [])` makes null an empty list")
         item: Type = source.type.item if isinstance(source.type, ListType) else EnumType(source.type.values or ())
         unique, inner = bind(scope, variable, Named(item))
         where = None
@@ -109,6 +126,8 @@ class Blocks:
         order = tuple(self._order(text, (*path, "order", i), inner) for i, text in enumerate(raw.order))
         lets: list[tuple[str, s.Node]] = []
         for name, value in raw.let.items():
+            if reserved(name):
+                raise BlockFault((*path, "let", name), 0, f"`{name}` is a word of the rule language", "rename it", key=True)
             node = self.value(value, (*path, "let", name), replace(inner, in_each=True))
             let_name, inner = bind(inner, name, Named(node.type, node.nullable))
             lets.append((let_name, node))
@@ -167,7 +186,9 @@ class Blocks:
 
 
 def _fit_help(given: Type, wanted: Type) -> str | None:
-    places = getattr(wanted, "places", None)
-    if (places is not None and getattr(given, "places", 0) is None) or ((places is not None and getattr(given, "places", 0)) or 0) > (places or 0):
-        return f"`round_half_up(…, {places})` gives {places} places"
+    """What to do where only the places are too many."""
+    if not isinstance(given, NumberType) or not isinstance(wanted, NumberType) or wanted.places is None:
+        return None
+    if given.places is None or given.places > wanted.places:
+        return f"`round_half_up(…, {wanted.places})` gives {wanted.places} places"
     return None

@@ -10,11 +10,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from engine.check import shape
 from engine.clock import instant
 from engine.decide import Program, Resolver
 from engine.errors import EvaluationError, FactsError, Fault, RuleFileError
 from engine.model import CaseModel, CasesModel, ExpectModel
+from engine.shape import shape
 from engine.source import Source, read
 
 

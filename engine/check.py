@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from engine import syntax as s
 from engine.blocks import BlockFault, Blocks
+from engine.conditions import TooLarge, WrittenOut, fired, read_by
 from engine.errors import Fault, Place, RuleFileError, did_you_mean
 from engine.literals import LiteralFault, literal, type_of
-from engine.model import Block, FactModel, FormulaModel, OutputModel, PassingModel, PolicyModel, Texts
+from engine.model import Block, FactModel, FormulaModel, OutputModel, PassingModel, PolicyModel
+from engine.naming import name_faults, text_faults
+from engine.ordering import in_order
+from engine.plan import check_order
 from engine.policy import FactDef, FromPolicy, Machine, ParameterDef, Policy, RequirementDef, ScaleDef, TableDef, TransitionDef, ValueDef
 from engine.scope import Named, Scope, not_null_if
+from engine.shape import shape
 from engine.source import KeyPath, Source, read
 from engine.tables import check_table
 from engine.types import EnumType, NumberType, SetType, Type, decimal
 
-M = TypeVar("M", bound=BaseModel)
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 MACHINE_CODES = ("wrong-actor", "not-open-in-state")
 
 
@@ -33,37 +34,20 @@ def load_policy(path: Path, name: str | None = None) -> Policy:
 
 def check_policy(source: Source) -> Policy:
     """Check a rule file that was read. Raises RuleFileError with every fault found."""
-    checker = Checker(source, shape(source, PolicyModel))
-    policy = checker.policy()
-    if checker.faults:
-        raise RuleFileError(checker.faults)
+    try:
+        checker = Checker(source, shape(source, PolicyModel))
+        policy = checker.policy()
+        if checker.faults:
+            raise RuleFileError(checker.faults)
+        check_order(policy)
+    except RecursionError:
+        fault = Fault(Place(source.file, 1, 1), "the rules are nested too deep", "split them into formulas, and long chains into tables")
+        raise RuleFileError([fault]) from None
     return policy
 
 
-def shape(source: Source, model: type[M]) -> M:
-    """Hold a file against its pydantic model; every misfit becomes a fault with its place."""
-    try:
-        return model.model_validate(source.data)
-    except ValidationError as error:
-        raise RuleFileError([_shape_fault(source, e) for e in error.errors()]) from None
-
-
-_TAGS = {"text", "first", "set", "each", "passing", "full", "plain"}
-
-
-def _shape_fault(source: Source, error: Any) -> Fault:
-    path: KeyPath = tuple(p for p in error["loc"] if p != "[key]")
-    while path and path not in source.places and path not in source.key_places:
-        shorter = tuple(p for p in path if p not in _TAGS)
-        path = shorter if shorter != path and (shorter in source.places or len(shorter) < len(path)) else path[:-1]
-    kind, last = error["type"], error["loc"][-1] if error["loc"] else ""
-    if kind == "extra_forbidden":
-        known = ["code", "when", "require", "effect", "reason", "remedy", "source", "value", "type", "values", "nullable", "signed", "note", "zh", "unit"]
-        known += list(PolicyModel.model_fields) + ["first", "set", "each", "where", "order", "let", "keep", "record", "rows", "passing", "from"]
-        return Fault(source.place(path, key=True), f"unknown key `{last}`", did_you_mean(str(last), known, "docs/authoring.md lists the keys"))
-    if kind == "missing":
-        return Fault(source.place(path), f"the key `{last}` is missing", "add it; docs/authoring.md shows each part")
-    return Fault(source.place(path), error["msg"][0].lower() + error["msg"][1:], None)
+class _Told(Exception):  # noqa: N818
+    """A value rests on one whose fault has been told."""
 
 
 class Checker:
@@ -79,6 +63,7 @@ class Checker:
         self.scales: dict[str, ScaleDef] = {}
         self.values: dict[str, ValueDef] = {}
         self.typing: list[str] = []
+        self.faulty: set[str] = set()
         self.requirements: tuple[RequirementDef, ...] = ()
         self.machine: Machine | None = None
         self.scope: Scope
@@ -91,7 +76,10 @@ class Checker:
         try:
             return work(*arguments)
         except BlockFault as fault:
-            self.faults.append(Fault(self.source.place_inside(fault.path, fault.offset), fault.message, fault.help))
+            place = self.source.place(fault.path, key=True) if fault.key else self.source.place_inside(fault.path, fault.offset)
+            self.faults.append(Fault(place, fault.message, fault.help))
+        except _Told:
+            pass
         return None
 
     # -- the whole file ------------------------------------------------------------------------------------------------------------
@@ -100,24 +88,24 @@ class Checker:
         model = self.model
         for name, fact in model.facts.items():
             self._fact(name, fact)
-        for name, parameter in model.parameters.items():
+        for name in model.parameters:
             self._parameter(name)
         for name in model.tables:
             table = check_table(name, model.tables[name], self.source, self.faults)
             if table is not None:
                 self.tables[name] = table
-        for name, scale in model.scales.items():
+        for name in model.scales:
             self._scale(name)
-        self._names_once()
+        self.faults += name_faults(model, self.source)
         self.scope = self._scope()
-        for name in (*model.formulas, *model.outputs):
+        for name in self._values_in_order():
             self.attempt(self._value, name)
+        self.values = {name: self.values[name] for name in (*model.formulas, *model.outputs) if name in self.values}
         self._origins()
         self.machine = self._machine()
         self.requirements = tuple(r for i in range(len(model.requirements)) if (r := self.attempt(self._requirement, i)) is not None)
-        self._codes_once()
         self._passing_outputs()
-        self._texts()
+        self.faults += text_faults(model, [*model.facts, *model.formulas, *model.outputs, *(f"parameters.{p}" for p in model.parameters)], self.source)
         effective = self._effective()
         return Policy(
             id=model.policy, version=model.version, digest=self.source.digest, file=self.source.file, model=model,
@@ -142,6 +130,7 @@ class Checker:
             codes=frozenset(r.code for r in self.model.requirements),
             transitions=tuple(t.code for t in machine.transitions) if machine else (),
             states=states,
+            patterns={n: p.value for n, p in self.parameters.items() if isinstance(p.value, str)},
         )
 
     def _output_names(self) -> tuple[str, ...]:
@@ -155,10 +144,8 @@ class Checker:
         try:
             kind = type_of(fact)
         except LiteralFault as fault:
-            self.fault(path, str(fault))
+            self.fault((*path, *fault.at), str(fault), fault.help)
             kind = SetType(None)
-        if fact.type == "map":
-            self.fault((*path, "type"), "a fact cannot be a map", "a list of record holds pairs")
         self.facts[name] = FactDef(
             name, kind, fact.nullable, self.source.place(path, key=True), fact.zh, fact.note, fact.unit, fact.values_zh, fact.sensitive
         )  # fmt: skip
@@ -172,7 +159,7 @@ class Checker:
             for target, text in fact.from_.with_.items():
                 node = self.attempt(self.blocks.expression, text, (*path, target), replace(self.scope, free_values=True))
                 if node is not None:
-                    bindings.append((target, inlined(node, self.values)))
+                    bindings.append((target, self.attempt(self._written_out, node, (*path, target)) or node))
             if fact.from_.policy == self.model.policy:
                 self.fault(("facts", name, "from"), "a policy cannot take a fact from itself", "name another policy")
             origin = FromPolicy(fact.from_.policy, fact.from_.output, tuple(bindings))
@@ -181,36 +168,55 @@ class Checker:
                 old.name, old.type, old.nullable, old.place, old.zh, old.note, old.unit, old.values_zh, old.sensitive, origin
             )  # fmt: skip
 
+    def _written_out(self, node: s.Node, path: KeyPath) -> s.Node:
+        try:
+            return WrittenOut(self.values).node(node)
+        except TooLarge:
+            raise BlockFault(path, 0, "too much rests on the formulas named here", "let fewer formulas use each other") from None
+
     def _parameter(self, name: str) -> None:
         parameter, path = self.model.parameters[name], ("parameters", name)
         place = self.source.place(path, key=True)
         try:
             kind = type_of(parameter)
-            value = None
-            if parameter.unset == ("value" in parameter.model_fields_set):
-                self.fault(path, "a parameter has either a `value` or `unset: true`", None, key=True)
-            elif not parameter.unset:
-                value = literal(parameter.value, kind)
         except LiteralFault as fault:
-            self.fault((*path, "value"), str(fault))
+            self.fault((*path, *fault.at), str(fault), fault.help)
             return
+        value = None
+        if parameter.unset == ("value" in parameter.model_fields_set):
+            self.fault(path, "a parameter has either a `value` or `unset: true`", None, key=True)
+        elif not parameter.unset:
+            try:
+                value = literal(parameter.value, kind)
+            except LiteralFault as fault:
+                self.fault((*path, "value"), str(fault), fault.help)
+                return
         self.parameters[name] = ParameterDef(name, kind, value, parameter.unset, place, parameter.unit)
 
     def _scale(self, name: str) -> None:
         scale, brackets = self.model.scales[name], []
         for i, bracket in enumerate(scale.brackets):
             path: KeyPath = ("scales", name, "brackets", i)
+            key = "from"
             try:
                 start = literal(bracket.from_, decimal(None))
+                key = "rate"
                 brackets.append((start, literal(bracket.rate, NumberType("ratio", None, None, True))))
             except LiteralFault as fault:
-                self.fault(path, str(fault))
+                self.fault((*path, key), str(fault), fault.help)
                 continue
             if len(brackets) > 1 and brackets[-2][0] >= start:
                 self.fault(path, "the brackets must rise", "each `from` is above the one before")
         self.scales[name] = ScaleDef(name, scale.mode, tuple(brackets))
 
     # -- formulas and outputs ------------------------------------------------------------------------------------------------------
+
+    def _values_in_order(self) -> list[str]:
+        """Formulas and outputs, each after those whose names stand in its text, so that a long chain of them needs no deep recursion."""
+        names = [*self.model.formulas, *self.model.outputs]
+        known = set(names)
+        needs = {n: [w for w in _words(self.source.data["outputs" if n in self.model.outputs else "formulas"][n]) if w in known and w != n] for n in names}
+        return in_order(needs)[0]
 
     def _named(self, name: str) -> Named:
         output = self.model.outputs.get(name)
@@ -223,16 +229,21 @@ class Checker:
         try:
             return type_of(output)
         except LiteralFault as fault:
-            raise BlockFault(("outputs", name), 0, str(fault)) from None
+            raise BlockFault(("outputs", name, *fault.at), 0, str(fault), fault.help) from None
 
     def _value(self, name: str) -> ValueDef:
         if name in self.values:
             return self.values[name]
         formula, output = self.model.formulas.get(name), self.model.outputs.get(name)
         base: KeyPath = ("outputs", name) if output else ("formulas", name)
+        if name in self.faulty:
+            raise _Told
         if name in self.typing:
-            circle = " → ".join([*self.typing[self.typing.index(name) :], name])
-            raise BlockFault(base, 0, f"these values depend on each other in a circle: {circle}", "break the circle")
+            circle = self.typing[self.typing.index(name) :]
+            first = min(circle, key=[*self.model.formulas, *self.model.outputs].index)
+            circle = [*circle[circle.index(first) :], *circle[: circle.index(first)], first]
+            base = ("outputs" if first in self.model.outputs else "formulas", first)
+            raise BlockFault(base, 0, f"these values depend on each other in a circle: {' → '.join(circle)}", "break the circle")
         self.typing.append(name)
         try:
             full = output or (formula if isinstance(formula, FormulaModel) else None)
@@ -244,6 +255,11 @@ class Checker:
                 node: s.Node = s.SetOf(members=(), type=expect or SetType(None), place=self.source.place(path))
             else:
                 node = self.blocks.value(raw, path, self.scope, expect)
+                if output is not None and node.nullable and not output.nullable:
+                    raise BlockFault(path, 0, f"`{name}` may be null here", "declare the output with `nullable: true`, or give a value with `coalesce(x, …)`")
+        except (BlockFault, _Told):
+            self.faulty.add(name)
+            raise
         finally:
             self.typing.pop()
         carriers = [c for c in (full, raw) if isinstance(c, (FormulaModel, OutputModel, Block))]
@@ -271,13 +287,21 @@ class Checker:
         values = getattr(fact.type, "values", None)
         if values is None:
             raise BlockFault(path, 0, "`passing` needs a fact of enum, or set of enum, with listed values")
+        codes = [r.code for r in self.model.requirements]
+        for i, code in enumerate(passing.codes or ()):
+            if code not in codes:
+                raise BlockFault((*path[:-1], "codes", i), 0, f"unknown code `{code}`", did_you_mean(code, codes, "it names a requirement of this file"))
         rules = [r for r in self.requirements if (r.code in passing.codes if passing.codes is not None else r.effect == "deny")]
         members = []
         for value in values:
             chosen: s.Node = s.Const(value=value, type=EnumType((value,)))
             if isinstance(fact.type, SetType):
                 chosen = s.ListOf(items=(chosen,), type=SetType((value,)))
-            tests = [s.Not(item=replaced(fired(r), passing.passing, chosen, self.values)) for r in rules]
+            try:
+                written = WrittenOut(self.values, passing.passing, chosen)
+                tests = [s.Not(item=written.node(fired(r))) for r in rules]
+            except TooLarge:
+                raise BlockFault(path, 0, f"too much rests on `{passing.passing}` to try each of its values", "let fewer formulas rest on it") from None
             members.append((value, s.And(items=tuple(tests), place=self.source.place(path))))
         return s.SetOf(members=tuple(members), type=SetType(tuple(values)), place=self.source.place(path))
 
@@ -328,9 +352,9 @@ class Checker:
         states = (raw.from_,) if isinstance(raw.from_, str) else tuple(raw.from_)
         checks = (("event", "event", (raw.event,)), ("from", "state", states), ("to", "state", (raw.to,)), ("actor", "actor", tuple(raw.actor or ())))
         for key, part, values in checks:
-            for value in values:
+            for n, value in enumerate(values):
                 if value is not None and listed[part] and value not in listed[part]:
-                    self.fault((*path, key), f"`{value}` is not among the values of the {part}", did_you_mean(value, listed[part]))
+                    self.fault((*path, key, n), f"`{value}` is not among the values of the {part}", did_you_mean(value, listed[part]))
         when = None if raw.when is None else self.blocks.condition(raw.when, (*path, "when"), self.scope)
         if raw.effect == "review" and (raw.reason is None or raw.remedy is None):
             self.fault(path, f"`{raw.code}` needs `reason` and `remedy`: it asks for a review")
@@ -340,44 +364,6 @@ class Checker:
         )  # fmt: skip
 
     # -- the file as a whole -------------------------------------------------------------------------------------------------------
-
-    def _names_once(self) -> None:
-        for name in self.model.formulas:
-            if name in self.facts or name in self.model.outputs:
-                self.fault(("formulas", name), f"`{name}` is also a {'fact' if name in self.facts else 'output'}", "rename one of them", key=True)
-        for name in self.model.outputs:
-            if name in self.facts:
-                self.fault(("outputs", name), f"`{name}` is also a fact", "rename one of them", key=True)
-
-    def _codes_once(self) -> None:
-        seen: dict[str, Place] = {}
-        transitions = self.model.machine.transitions if self.model.machine else []
-        codes = [(r.code, ("requirements", i, "code")) for i, r in enumerate(self.model.requirements)]
-        codes += [(t.code, ("machine", "transitions", i, "code")) for i, t in enumerate(transitions)]
-        for code, path in codes:
-            if code in seen:
-                self.fault(path, f"the code `{code}` stands twice", f"the first one is on line {seen[code].line}")
-            seen.setdefault(code, self.source.place(path))
-
-    def _texts(self) -> None:
-        """Both languages hold the same placeholders, and each names something that there is."""
-        items = [(("requirements", i), r.reason, r.remedy) for i, r in enumerate(self.model.requirements)]
-        if self.model.machine:
-            items += [(("machine", "transitions", i), t.reason, t.remedy) for i, t in enumerate(self.model.machine.transitions)]
-        for path, reason, remedy in items:
-            for key, text in (("reason", reason), ("remedy", remedy)):
-                if text is not None:
-                    self._text((*path, key), text)
-
-    def _text(self, path: KeyPath, text: Texts) -> None:
-        en, zh = PLACEHOLDER.findall(text.en), PLACEHOLDER.findall(text.zh)
-        if sorted(set(en)) != sorted(set(zh)):
-            odd = sorted(set(en) ^ set(zh))
-            self.fault(path, "the languages have different placeholders: " + ", ".join(f"{{{o}}}" for o in odd), "use the same ones in en and zh")
-        known = [*self.facts, *self.values, *(f"parameters.{p}" for p in self.parameters)]
-        for name in sorted(set(en + zh)):
-            if name not in known:
-                self.fault(path, f"unknown placeholder `{{{name}}}`", did_you_mean(name, known, "facts, formulas, outputs and parameters.… can stand there"))
 
     def _effective(self) -> tuple[date, date | None]:
         found: list[date | None] = []
@@ -419,75 +405,15 @@ def warnings_of(policy: Policy) -> list[Fault]:
     return found
 
 
-def fired(r: RequirementDef) -> s.Node:
-    """The condition under which a requirement fires."""
-    if r.when is None and r.require is None:
-        return s.Const(value=True)
-    if r.require is None:
-        assert r.when is not None
-        return r.when
-    broken = s.Not(item=r.require, place=r.require.place)
-    return broken if r.when is None else s.And(items=(r.when, broken), place=r.when.place)
-
-
-def replaced(node: s.Node, fact: str, value: s.Node, values: dict[str, ValueDef]) -> s.Node:
-    """The node with one fact replaced by a value; formulas that rest on the fact are written out."""
-    if isinstance(node, s.Fact) and node.name == fact:
-        return value
-    if isinstance(node, s.Formula) and node.name in values and rests_on(values[node.name].node, fact, values):
-        return replaced(values[node.name].node, fact, value, values)
-
-    def inside(part: Any) -> Any:
-        if isinstance(part, s.Node):
-            return replaced(part, fact, value, values)
-        return tuple(inside(p) for p in part) if isinstance(part, tuple) else part
-
-    changed = {f.name: inside(getattr(node, f.name)) for f in fields(node) if f.name not in ("type", "place", "nullable")}
-    return replace(node, **changed)
-
-
-def inlined(node: s.Node, values: dict[str, ValueDef]) -> s.Node:
-    """The node with every formula written out."""
-
-    def inside(part: Any) -> Any:
-        if isinstance(part, s.Formula) and part.name in values:
-            return inlined(values[part.name].node, values)
-        if isinstance(part, s.Node):
-            return inlined(part, values)
-        return tuple(inside(p) for p in part) if isinstance(part, tuple) else part
-
-    if isinstance(node, s.Formula):
-        return inside(node)  # type: ignore[no-any-return]
-    return replace(node, **{f.name: inside(getattr(node, f.name)) for f in fields(node) if f.name not in ("type", "place", "nullable")})
-
-
-def rests_on(node: s.Node, fact: str, values: dict[str, ValueDef]) -> bool:
-    """Does the node read the fact, itself or through formulas?"""
-    return any(
-        (isinstance(n, s.Fact) and n.name == fact) or (isinstance(n, s.Formula) and n.name in values and rests_on(values[n.name].node, fact, values))
-        for n in s.walk(node)
-    )
-
-
-def read_by(policy: Policy) -> set[tuple[str, str]]:
-    """("fact" | "parameter", name) of all that any expression of the policy reads."""
-    roots = [v.node for v in policy.values.values()]
-    roots += [n for r in policy.requirements for n in (r.when, r.require) if n is not None]
-    roots += [n for f in policy.facts.values() if f.origin for _, n in f.origin.bindings]
-    found: set[tuple[str, str]] = set()
-    if policy.machine:
-        roots += [t.when for t in policy.machine.transitions if t.when is not None]
-        found |= {("fact", n) for n in (policy.machine.state, policy.machine.event, policy.machine.actor) if n}
-    for root in roots:
-        for node in s.walk(root):
-            if isinstance(node, s.Fact):
-                found.add(("fact", node.name))
-            elif isinstance(node, s.Parameter):
-                found.add(("parameter", node.name))
-    return found
-
-
 def _table_inputs(table: TableDef) -> dict[str, Named]:
     return {name: Named(kind, True) for name, kind in table.inputs}
 
 
+def _words(raw: Any) -> list[str]:
+    """The names in the texts of a formula, dotted ones also by their beginnings."""
+    if isinstance(raw, dict):
+        return [word for value in raw.values() for word in _words(value)]
+    if isinstance(raw, list):
+        return [word for value in raw for word in _words(value)]
+    found = re.findall(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*", raw) if isinstance(raw, str) else []
+    return [".".join(parts[: i + 1]) for parts in (word.split(".") for word in found) for i in range(len(parts))]

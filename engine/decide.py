@@ -11,7 +11,7 @@ from typing import Any
 
 from engine import explain
 from engine import syntax as s
-from engine.check import read_by
+from engine.conditions import read_by
 from engine.emit import Emitter, Run
 from engine.errors import EvaluationError, FactsError
 from engine.facts import FactReader

@@ -22,6 +22,8 @@ from engine.types import NumberType, SetType
 
 Run = Callable[..., tuple[tuple[Any, ...], Any, tuple[Any, ...]]]
 
+#: A longer `first` is written as a list of lines: Python's parser has a limit of nesting.
+MAX_CHAIN = 50
 _FAST_COMPARE = {"==": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
@@ -84,21 +86,23 @@ class Emitter:
         for i, (rule, name) in enumerate(zip(layer.rules, names, strict=True)):
             lines.append(f"{name} = m[{i}] == 1 if m[{i}] != 2 else {self.shape(layer.shapes[i])}")
             if rule.fires_on_unset:
-                guard = "True" if rule.guard is None else self.shape(rule.guard)
-                lines.append(f"if type({name}) is Unknown and {name}.unset and ({guard}) is True: {name} = True")
+                lines.append(f"if type({name}) is Unknown and {name}.unset: {name} = {self.shape(layer.shapes[i], True)}")
         return lines
 
-    def shape(self, node: s.Node) -> str:
-        """The condition of a rule over the atoms that are already computed."""
+    def shape(self, node: s.Node, firing: bool | None = None) -> str:
+        """The condition of a rule over the atoms that are already computed.
+
+        With `firing` what an unset parameter leaves open counts as that truth value: for a rule that fires while its parameter is unset.
+        """
         if node in self.atoms:
-            return self.atoms[node]
+            return self.atoms[node] if firing is None else f"k_violating({self.atoms[node]}, {firing})"
         if isinstance(node, s.Const):
             return repr(bool(node.value))
         if isinstance(node, s.Not):
-            return f"k_not({self.shape(node.item)})"
+            return f"k_not({self.shape(node.item, None if firing is None else not firing)})"
         assert isinstance(node, (s.And, s.Or)), node
         name = "k_and" if isinstance(node, s.And) else "k_or"
-        return f"{name}({', '.join(f'lambda: {self.shape(i)}' for i in node.items)})"
+        return f"{name}({', '.join(f'lambda: {self.shape(i, firing)}' for i in node.items)})"
 
     def atom(self, node: s.Node) -> str:
         """An atom is computed even where its guard is false, so a value that the guard keeps from being null is tested here."""
@@ -312,12 +316,11 @@ class Emitter:
         return "outcome"
 
     def _first(self, node: s.First, env: dict[str, str]) -> str:
-        code = self.emit(node.lines[-1].then, env)
-        for line in reversed(node.lines[:-1]):
-            assert line.when is not None
-            when, then = self.emit(line.when, env), self.emit(line.then, env)
-            code = f"({then} if {when} else {code})" if self.known else f"k_if({when}, lambda: {then}, lambda: {code})"
-        return code
+        otherwise = self.emit(node.lines[-1].then, env)
+        lines = [(self.emit(line.when, env), self.emit(line.then, env)) for line in node.lines if line.when is not None]
+        if self.known and len(lines) <= MAX_CHAIN:
+            return f"({''.join(f'{then} if {when} else ' for when, then in lines)}{otherwise})"
+        return f"k_first(({''.join(f'(lambda: {when}, lambda: {then}), ' for when, then in lines)}), lambda: {otherwise})"
 
     def _setof(self, node: s.SetOf, env: dict[str, str]) -> str:
         members = "".join(f"({value!r}, {self.emit(test, env)}), " for value, test in node.members)

@@ -110,7 +110,9 @@ class Words:
             part = unknown_parts(value)
             if part is not None:
                 waiting.append(part)
-                value = known_part(value)
+                kind = self.output_types[name]
+                listed = isinstance(kind, ListType) and isinstance(kind.item, RecordType)
+                value = known_part(value) if listed else None
             flat.append((name, plain(value, self.output_types[name])))
         return nested(flat), waiting
 

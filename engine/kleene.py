@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -97,6 +97,23 @@ def k_if(condition: Any, then: Thunk, otherwise: Thunk) -> Any:
     return merged if low is None and high is None else bounded(merged, low, high)
 
 
+def k_first(lines: Sequence[tuple[Thunk, Thunk]], otherwise: Thunk, start: int = 0) -> Any:
+    """The value of the first line whose condition holds."""
+    for i in range(start, len(lines)):
+        when, then = lines[i]
+        held = when()
+        if type(held) is Unknown:
+            return k_if(held, then, lambda: k_first(lines, otherwise, i + 1))
+        if held:
+            return then()
+    return otherwise()
+
+
+def k_violating(value: Any, truth: bool) -> Any:
+    """What an unset parameter leaves open, taken as the truth value that makes its rule fire."""
+    return truth if type(value) is Unknown and value.unset else value
+
+
 def _same(a: Any, b: Any) -> bool:
     """The same known value; numbers are compared by value."""
     if type(a) is Unknown or type(b) is Unknown or a != b:
@@ -169,8 +186,9 @@ def _by_bounds(op: str, a: Any, b: Any) -> bool | None:
 
 
 def k_same_set(a: Any, b: Any) -> Any:
-    if type(a) is Unknown or type(b) is Unknown:
-        return unknown_of(a, b)
+    found = [*_unknowns(a), *_unknowns(b)]
+    if found:
+        return unknown_of(*found)
     return a is b if a is None or b is None else set(a) == set(b)
 
 
@@ -341,13 +359,15 @@ def k_select(source: Any, condition: Callable[[Any], Any] | None, value: Callabl
     if maybe:
         doubtful = [u for item, held in maybe for u in (held, *_unknowns(_of(value, item)))]
         merged = unknown_of(*doubtful, *(u for item in sure for u in _unknowns(value(item))))
-        blank = _of(value, maybe[0][0])
-        return Unknown(merged.paths, merged.unset, merged.error, blank=None if type(blank) is Unknown else blank)
+        sample = _of(value, maybe[0][0])
+        if type(source) is not Unknown:
+            sample = tuple(Unknown() for _ in sample) if isinstance(sample, tuple) else Unknown()
+        return Unknown(merged.paths, merged.unset, merged.error, blank=sample)
     values = tuple(value(item) for item in sure)
+    if not distinct:
+        return values
     found = [v for v in values if type(v) is Unknown]
-    if found:
-        return unknown_of(*found)
-    return tuple(dict.fromkeys(values)) if distinct else values
+    return unknown_of(*found) if found else tuple(dict.fromkeys(values))
 
 
 def k_set(members: Sequence[tuple[str, Any]]) -> Any:
@@ -369,6 +389,19 @@ def k_table(index: TableIndex, values: tuple[Any, ...]) -> Any:
         return Unknown(error=error)
 
 
+def _tried(index: TableIndex, inputs: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """The results of several look-ups; none if only some of them give one. Raises EvaluationError if none does."""
+    results, errors = [], []
+    for values in inputs:
+        try:
+            results.append(index.look_up(values))
+        except EvaluationError as error:
+            errors.append(error)
+    if errors and not results:
+        raise errors[0]
+    return [] if errors else results
+
+
 def _possible(index: TableIndex, values: tuple[Any, ...]) -> list[Any]:
     """What the look-up may give: tried out for unknown inputs of few values, else one result for each row that may match."""
     domains: list[Any] = []
@@ -378,7 +411,7 @@ def _possible(index: TableIndex, values: tuple[Any, ...]) -> list[Any]:
         domains.append((value,) if type(value) is not Unknown else known)
         size *= len(domains[-1]) if domains[-1] is not None else MAX_TRIED + 1
     if size <= MAX_TRIED:
-        return [index.look_up(tried) for tried in itertools.product(*domains)]
+        return _tried(index, itertools.product(*domains))
     if index.table.hit not in ("unique", "first", "any"):
         return []
     results = []

@@ -203,14 +203,15 @@ def _version(path: Path, name: str, stamp: tuple[int, int], old: Version | None,
     if release is not None and digest_of(path.read_bytes()) != release.digest:
         message = f"this file was edited after its release on {release.released_at.date()}"
         raise RuleFileError([Fault(Place(name, 1, 1), message, "restore it, and write the change as a new version", "edited-after-release")])
-    policy = check_policy(read(path, name))
+    source = read(path, name)
+    policy = check_policy(source)
     if release is not None and (policy.effective_from, policy.effective_until) != (release.effective_from, release.effective_until):
         message = f"the ledger says that this version is in force from {release.effective_from}, the rule file says {policy.effective_from}"
         raise RuleFileError([Fault(Place(name, 1, 1), message, "restore the ledger from version control")])
     expected = (path.parent.parent.name, path.parent.name, path.stem)
     if (policy.model.family, policy.id, f"v{policy.version}") != expected:
         message = f"the file says {policy.model.family}/{policy.id}/v{policy.version}, its path {'/'.join(expected)}"
-        raise RuleFileError([Fault(Place(name, 1, 1), message, "make them the same")])
+        raise RuleFileError([Fault(source.place(("policy",)), message, "make them the same")])
     return Version(policy, path, stamp, release)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from engine.kleene import Unknown, k_and, k_arithmetic, unknown_of, unknown_parts
+from engine.kleene import Unknown, k_and, k_arithmetic, k_if, unknown_of, unknown_parts
 
 #: A function of the item, the `let` values so far, and the running sums of the `preceding` values.
 Step = Callable[[Any, list[Any], list[Any]], Any]
@@ -28,17 +28,20 @@ def each(source: Any, plan: Plan) -> Any:
 
     What an unknown list waits for: all that decides which items are kept, their order, and the fields of every record that may be in it.
     """
-    items, doubts = _kept(source, plan)
-    if type(source) is Unknown and not items:
+    kept_items, doubts = _kept(source, plan)
+    if type(source) is Unknown and not kept_items:
         return () if not doubts else unknown_of(*doubts)
-    items = _ordered(items, plan, doubts)
-    sums: list[Any] = [0] * len(plan.preceding)
+    held_of = {id(item): held for item, held in kept_items}
+    before = len(doubts)
+    items = _ordered([item for item, _ in kept_items], plan, doubts)
+    sums: list[Any] = [unknown_of(*doubts[before:]) if doubts[before:] else 0] * len(plan.preceding)
     records: list[tuple[Any, ...]] = []
     for item in items:
         values: list[Any] = []
         for step in plan.lets:
             values.append(step(item, values, sums))
-        sums = [k_arithmetic("+", total, step(item, values, sums)) for total, step in zip(sums, plan.preceding, strict=True)]
+        growth = [step(item, values, sums) for step in plan.preceding]
+        sums = [k_arithmetic("+", total, _if_kept(held_of[id(item)], g)) for total, g in zip(sums, growth, strict=True)]
         kept = True if plan.keep is None else plan.keep(item, values, sums)
         if kept is False:
             continue
@@ -60,20 +63,25 @@ def _constant(value: Any) -> Callable[[], Any]:
     return lambda: value
 
 
-def _kept(source: Any, plan: Plan) -> tuple[list[Any], list[Any]]:
-    """The items that are, or may be, kept; and what that waits for. An unknown list is one item of which nothing is known."""
+def _if_kept(held: Any, amount: Any) -> Any:
+    """What a running sum grows by: nothing if the item turns out not to be kept."""
+    return amount if held is True else k_if(held, lambda: amount, lambda: 0)
+
+
+def _kept(source: Any, plan: Plan) -> tuple[list[tuple[Any, Any]], list[Any]]:
+    """The items that are, or may be, kept, with what that waits for. An unknown list is one item of which nothing is known."""
     if type(source) is Unknown:
         if source.blank is None:
             return [], [source]
         held = True if plan.where is None else plan.where(source.blank)
-        return ([], []) if held is False else ([source.blank], [source, *([held] if type(held) is Unknown else [])])
+        return ([], []) if held is False else ([(source.blank, unknown_of(source, held))], [source, *([held] if type(held) is Unknown else [])])
     items, doubts = [], []
     for item in source:
         held = True if plan.where is None else plan.where(item)
         if type(held) is Unknown:
             doubts.append(held)
         if held is not False:
-            items.append(item)
+            items.append((item, held))
     return items, doubts
 
 

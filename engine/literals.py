@@ -64,7 +64,7 @@ def type_of(spec: TypeSpec | ParameterModel | FactModel) -> Type:
             raise LiteralFault("an enum needs `values`")
         for i, value in enumerate(values):
             if value in values[:i]:
-                raise LiteralFault(f"`{value}` stands twice in `values`", at=("values", i))
+                raise LiteralFault(f"`{value}` stands twice in `values`", at=("values",))
         return EnumType(tuple(values), spec.ordered)
     if name == "set of enum":
         return SetType(None if values in (None, "open") else tuple(values))

@@ -13,13 +13,16 @@ from engine.source import KeyPath, Source
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 #: Heads of dotted names that an expression reads as something else, and whole names that it does.
 _HEADS = {*keyword.kwlist, "parameters", "tables", "scales"}
-_WORDS = {"true", "false", "null", "as_of", "outcome", "transition", "next_state", "open_events"}
+_WORDS = {"true", "false", "null", "as_of", "outcome"}
+_MACHINE_WORDS = {"transition", "next_state", "open_events"}
 
 
-def reserved(name: str) -> str | None:
+def reserved(name: str, machine: bool = False) -> str | None:
     """The word of the rule language that hides this name, or None."""
     head = name.split(".", maxsplit=1)[0]
-    return head if head in _HEADS else name if name in _WORDS else None
+    if head in _HEADS:
+        return head
+    return name if name in _WORDS or (machine and name in _MACHINE_WORDS) else None
 
 
 def name_faults(model: PolicyModel, source: Source) -> list[Fault]:
@@ -28,10 +31,10 @@ def name_faults(model: PolicyModel, source: Source) -> list[Fault]:
 
 
 def _words(model: PolicyModel, source: Source) -> Iterator[Fault]:
-    given = {"facts": model.facts, "formulas": model.formulas, "outputs": {n for n in model.outputs if not (model.machine and n in ("next_state", "open_events"))}}
+    given: dict[str, list[str]] = {"facts": [*model.facts], "formulas": [*model.formulas], "outputs": [*model.outputs]}
     for part, names in given.items():
         for name in names:
-            word = reserved(name)
+            word = reserved(name, machine=model.machine is not None and part != "outputs")
             if word is not None:
                 yield Fault(source.place((part, name), key=True), f"`{word}` is a word of the rule language", "rename it")
     for table, raw in model.tables.items():

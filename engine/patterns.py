@@ -7,7 +7,7 @@ from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
 _PLAIN = {"LITERAL", "NOT_LITERAL", "ANY", "IN", "AT"}
-_REFUSED = "repetition or alternatives inside a repeated group, back references and look-around are not allowed"
+_REFUSED = "repetition inside a repeated group, alternatives in one, back references and look-around are not allowed"
 
 
 def bad_pattern(pattern: str) -> str | None:

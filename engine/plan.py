@@ -9,14 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine import syntax as s
-from engine.check import fired
+from engine.conditions import fired
 from engine.errors import Fault, Place, RuleFileError
 from engine.network import Conjunction
+from engine.ordering import in_order
 from engine.policy import Machine, Policy
 from engine.types import BOOL, EnumType, SetType
 
 #: More conjunctions than this and a condition is judged as one atom instead.
 MAX_CONJUNCTIONS = 24
+#: ("rule", code), ("value", name) or ("outcome", "").
+Key = tuple[str, str]
 DECISIVE = ("deny", "review", "undetermined")
 
 
@@ -57,24 +60,47 @@ def plan(policy: Policy) -> Plan:
     """Order a policy. Raises RuleFileError if values and rules depend on each other in a circle."""
     rules = {("rule", r.code): r for r in rules_of(policy)}
     values = {n: v.node for n, v in policy.values.items()} | machine_values(policy.machine)
-    needs: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for key, rule in rules.items():
-        needs[key] = _needs([rule.condition], values)
-    for name, node in values.items():
-        needs["value", name] = _needs([node], values)
-    needs["outcome", ""] = {k for k, r in rules.items() if r.effect in DECISIVE}
-    level: dict[tuple[str, str], int] = {}
-    places = {("value", n): v.place for n, v in policy.values.items()} | {k: r.place for k, r in rules.items()}
-    for key in needs:
-        _level(key, needs, level, [], places, policy.file)
+    needs = _all_needs(rules, values)
+    order = _ordered(policy, rules, needs)
+    level: dict[Key, int] = {}
+    for key in order:
+        # a rule stands after every rule that it needs, a value beside the last that it needs
+        level[key] = max((level[need] + (need[0] == "rule") for need in needs[key]), default=0)
     steps: list[tuple[str, object]] = []
     for n in range(max(level.values(), default=0) + 1):
-        at = [k for k in _sorted(needs) if level[k] == n]
+        at = [k for k in order if level[k] == n]
         steps += [k for k in at if k[0] != "rule"]
         matched = [rules[k] for k in at if k[0] == "rule"]
         if matched:
             steps.append(("layer", layer(matched)))
     return Plan(steps, list(rules.values()), values)
+
+
+def check_order(policy: Policy) -> None:
+    """Raises RuleFileError if values and rules depend on each other in a circle."""
+    rules = {("rule", r.code): r for r in rules_of(policy)}
+    values = {n: v.node for n, v in policy.values.items()} | machine_values(policy.machine)
+    _ordered(policy, rules, _all_needs(rules, values))
+
+
+def _all_needs(rules: dict[Key, Rule], values: dict[str, s.Node]) -> dict[Key, list[Key]]:
+    needs = {key: _needs([rule.condition], values) for key, rule in rules.items()}
+    needs |= {("value", name): _needs([node], values) for name, node in values.items()}
+    needs["outcome", ""] = {k for k, r in rules.items() if r.effect in DECISIVE}
+    return {key: sorted(found) for key, found in needs.items()}
+
+
+def _ordered(policy: Policy, rules: dict[Key, Rule], needs: dict[Key, list[Key]]) -> list[Key]:
+    """Every rule and value, each after those that it needs. Raises RuleFileError for a circle, told from its first value in the file."""
+    order, circle = in_order(needs)
+    if circle is None:
+        return order
+    places = {("value", n): v.place for n, v in policy.values.items()} | {k: r.place for k, r in rules.items()}
+    start = min(circle, key=lambda k: (k[0] != "value", places[k].line if k in places else 0))
+    circle = [*circle[circle.index(start) : -1], *circle[: circle.index(start)], start]
+    shown = " → ".join(name.lstrip("→") or "outcome" for _, name in circle)
+    place = places.get(start, Place(policy.file, 1, 1))
+    raise RuleFileError([Fault(place, f"rules and values depend on each other in a circle: {shown}", "break the circle")])
 
 
 def rules_of(policy: Policy) -> list[Rule]:
@@ -154,38 +180,6 @@ def _needs(nodes: list[s.Node], values: dict[str, s.Node]) -> set[tuple[str, str
             elif isinstance(node, s.Outcome):
                 found.add(("outcome", ""))
     return found
-
-
-def _level(key, needs, level, path, places, file):  # type: ignore[no-untyped-def]
-    """The layer of a value or rule: a rule stands after every rule that it needs, a value beside the last that it needs."""
-    if key in level:
-        return level[key]
-    if key in path:
-        circle = [*path[path.index(key) :], key]
-        shown = " → ".join(k[1] or "outcome" for k in circle)
-        place = next((places[k] for k in circle if k in places), Place(file, 1, 1))
-        raise RuleFileError([Fault(place, f"rules and values depend on each other in a circle: {shown}", "break the circle")])
-    found = 0
-    for need in needs[key]:
-        below = _level(need, needs, level, [*path, key], places, file)
-        found = max(found, below + (need[0] == "rule"))
-    level[key] = found
-    return found
-
-
-def _sorted(needs: dict[tuple[str, str], set[tuple[str, str]]]) -> list[tuple[str, str]]:
-    """All keys, each after those that it needs."""
-    done: dict[tuple[str, str], None] = {}
-
-    def visit(key: tuple[str, str]) -> None:
-        if key not in done:
-            for need in sorted(needs[key]):
-                visit(need)
-            done[key] = None
-
-    for key in needs:
-        visit(key)
-    return list(done)
 
 
 # -- conditions as conjunctions of atoms ---------------------------------------------------------------------------------------------------

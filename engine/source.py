@@ -14,7 +14,10 @@ from engine.errors import Fault, Place, RuleFileError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)$")
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+_NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MARK = re.compile(r"(?:^|[\s\[{,])[!*&][^\s=]", re.MULTILINE)
+_ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\r?\n[ \t]*|.)", re.DOTALL)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 KeyPath = tuple[str | int, ...]
@@ -55,23 +58,30 @@ class Source:
         value = _at(self.data, path)
         if not isinstance(value, str):
             return Place(self.file, line, column)
-        wanted = sum(1 for c in value[:offset] if not c.isspace())
+        return self._place_of(value[:offset], line, column, self.text[start:end])
+
+    def _place_of(self, before: str, line: int, column: int, raw: str) -> Place:
+        """Where the text `before` ends in the scalar `raw` that begins at line and column; spaces and line ends do not count, YAML folds them."""
+        wanted = sum(1 for c in before if not c.isspace())
         seen = 0
-        raw = self.text[start:end]
-        if raw[:1] in "\"'":
+        quote = raw[:1] if raw[:1] in "\"'" else ""
+        if quote:
             raw, column = raw[1:], column + 1
         elif raw[:1] in "|>":
             head = raw.find("\n") + 1
             raw, line, column = raw[head:], line + 1, 1
-        for char in raw:
-            if not char.isspace():
+        i = 0
+        while i < len(raw):
+            escape = _ESCAPE.match(raw, i) if quote == '"' else None
+            unit = escape.group() if escape else "''" if quote == "'" and raw.startswith("''", i) else raw[i]
+            stands_for_space = unit.isspace() or (escape is not None and (unit[1] in " ntrvfNL_P\t\r\n" or unit == "\\x20"))
+            if not stands_for_space:
                 if seen == wanted:
                     break
                 seen += 1
-            if char == "\n":
-                line, column = line + 1, 1
-            else:
-                column += 1
+            ends = unit.count("\n")
+            line, column = line + ends, len(unit) - unit.rfind("\n") if ends else column + len(unit)
+            i += len(unit)
         return Place(self.file, line, column)
 
 
@@ -100,29 +110,69 @@ def parse(raw: bytes, file: str) -> Source:
     """Parse the bytes of a YAML file into plain data with places."""
     if len(raw) > MAX_BYTES:
         raise RuleFileError([Fault(Place(file, 1, 1), f"more than the limit of {MAX_BYTES} bytes", None)])
+    text = _text_of(raw, file)
+    try:
+        marks = _marks(text, file)
+        if marks:
+            raise RuleFileError(marks)
+        node = yaml.compose(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        raise RuleFileError([_no_yaml(error, file)]) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        said = "it is nested too deep" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+        raise RuleFileError([Fault(Place(file, 1, 1), f"this is not YAML: {said}", None)]) from None
+    source = Source(file, text, None, digest_of(raw))
+    reader = _Reader(source)
+    source.data = None if node is None else reader.value(node, ())
+    if reader.faults:
+        raise RuleFileError(reader.faults)
+    if source.data is None:
+        raise RuleFileError([Fault(Place(file, 1, 1), "the file is empty", "`policy new` writes a first version")])
+    return source
+
+
+def _text_of(raw: bytes, file: str) -> str:
+    """The text of a file: UTF-8, and only what can be printed."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise RuleFileError([Fault(Place(file, line, 1), "the file is not UTF-8", "save it as UTF-8")]) from None
-    try:
-        node = yaml.compose(text, Loader=_LOADER)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
-        said = " ".join(str(part) for part in (error.context, error.problem) if part)
-        raise RuleFileError([Fault(place, f"this is not YAML: {said}", "check indentation, quotes and colons")]) from None
-    except (yaml.YAMLError, RecursionError) as error:
-        said = "it is nested too deep" if isinstance(error, RecursionError) else str(error).splitlines()[0]
-        raise RuleFileError([Fault(Place(file, 1, 1), f"this is not YAML: {said}", None)]) from None
-    if node is None:
-        raise RuleFileError([Fault(Place(file, 1, 1), "the file is empty", "`policy new` writes a first version")])
-    source = Source(file, text, None, digest_of(raw))
-    reader = _Reader(source)
-    source.data = reader.value(node, ())
-    if reader.faults:
-        raise RuleFileError(reader.faults)
-    return source
+        column = len(raw[raw.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8", "replace")) + 1
+        raise RuleFileError([Fault(Place(file, line, column), "the file is not UTF-8", "save it as UTF-8")]) from None
+    odd = _NOT_PRINTABLE.search(text, 1 if text.startswith("\ufeff") else 0)
+    if odd is not None:
+        line, column = text.count("\n", 0, odd.start()) + 1, odd.start() - text.rfind("\n", 0, odd.start())
+        message = f"a control character, U+{ord(odd.group()):04X}, that YAML does not allow"
+        raise RuleFileError([Fault(Place(file, line, column), message, "delete it; it does not show in every editor")])
+    return text
+
+
+def _no_yaml(error: yaml.MarkedYAMLError, file: str) -> Fault:
+    mark = error.problem_mark or error.context_mark
+    place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
+    said = " ".join(str(part) for part in (error.context, error.problem) if part)
+    help = "check indentation, quotes and colons"
+    if "tab" in said.split() or "\\t" in said:
+        help = "indent with spaces, not with tabs"
+    elif "another document" in said:
+        help = "one file holds one rule file, without `---` in it"
+    return Fault(place, f"this is not YAML: {said}", help)
+
+
+def _marks(text: str, file: str) -> list[Fault]:
+    """The tags of a file, and its first alias: a rule file has none."""
+    found: list[Fault] = []
+    aliased = False
+    for event in yaml.parse(text, Loader=_LOADER) if _MARK.search(text) else ():
+        place = Place(file, event.start_mark.line + 1, event.start_mark.column + 1)
+        if isinstance(event, yaml.AliasEvent) and not aliased:
+            aliased = True
+            found.append(Fault(place, "an alias repeats another part of the file", "write the value out; anchors and aliases are not used"))
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            found.append(Fault(place, f"the tag `{shown}` is not allowed", "remove the tag"))
+    return found
 
 
 class _Reader:
@@ -131,7 +181,6 @@ class _Reader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.faults: list[Fault] = []
-        self.seen: set[int] = set()
 
     def fault(self, node: Any, message: str, help: str | None = None) -> None:
         mark = node.start_mark
@@ -140,10 +189,6 @@ class _Reader:
     def value(self, node: Any, path: KeyPath) -> Any:
         start, end = node.start_mark, node.end_mark
         self.source.places[path] = (start.line + 1, start.column + 1, start.index, end.index)
-        if id(node) in self.seen:
-            self.fault(node, "an alias repeats another part of the file", "write the value out; anchors and aliases are not used")
-            return None
-        self.seen.add(id(node))
         if len(path) > MAX_DEPTH:
             self.fault(node, f"nested deeper than {MAX_DEPTH} levels", None)
             return None
@@ -155,15 +200,13 @@ class _Reader:
 
     def scalar(self, node: Any) -> str | int | bool | None:
         text: str = node.value
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            self.fault(node, f"the tag `{node.tag}` is not allowed", "remove the tag")
         if node.style in ("'", '"', "|", ">"):
             return text
         if text in ("null", "~", ""):
             return None
         if text in ("true", "false"):
             return text == "true"
-        if _INTEGER.match(text) and len(text) < 20:
+        if _INTEGER.fullmatch(text) and len(text) < 20:
             return int(text)
         return text
 

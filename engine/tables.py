@@ -35,7 +35,7 @@ def check_table(name: str, raw: TableModel, source: Source, faults: list[Fault])
             try:
                 columns[part][column] = type_of(spec)
             except LiteralFault as error:
-                fault((part, column), str(error))
+                fault((part, column, *error.at), str(error), error.help)
     inputs, outputs = columns["inputs"], columns["outputs"]
     for column in set(inputs) & set(outputs):
         fault(("outputs", column), f"`{column}` is an input too", "rename the output", key=True)
@@ -51,19 +51,19 @@ def check_table(name: str, raw: TableModel, source: Source, faults: list[Fault])
             try:
                 cells.append(cell(row[column] if column in row else "any", kind))
             except LiteralFault as error:
-                fault(("rows", i, column), f"row {i + 1}: {error}")
+                fault(("rows", i, column), f"row {i + 1}: {error}", error.help)
         for column, kind in outputs.items():
             if column not in row:
                 fault(("rows", i), f"row {i + 1} has no `{column}`", "every row gives every output; `null` says none")
                 continue
-            values.append(_output(row[column], kind, lambda m, i=i, column=column: fault(("rows", i, column), f"row {i + 1}: {m}")))
+            values.append(_output(row[column], kind, lambda m, h, i=i, column=column: fault(("rows", i, column), f"row {i + 1}: {m}", h)))
         rows.append(TableRow(i + 1, tuple(cells), tuple(values)))
     default = None
     if raw.default is not None:
         if set(raw.default) != set(outputs):
             fault(("default",), "the default needs every output: " + ", ".join(outputs))
         else:
-            default = tuple(_output(raw.default[c], k, lambda m, c=c: fault(("default", c), m)) for c, k in outputs.items())
+            default = tuple(_output(raw.default[c], k, lambda m, h, c=c: fault(("default", c), m, h)) for c, k in outputs.items())
     priority = None
     if (raw.hit == "priority") != (raw.priority is not None):
         fault((), "`hit: priority` and `priority: {output: [best, …]}` go together")
@@ -76,6 +76,10 @@ def check_table(name: str, raw: TableModel, source: Source, faults: list[Fault])
             known = [r.outputs[list(outputs).index(column)] for r in rows if len(r.outputs) == len(outputs)]
             for value in dict.fromkeys(v for v in known if v not in order):
                 fault(("priority", column), f"`{value}` is missing in the order", "name every value of the column, best first")
+            allowed = getattr(outputs[column], "values", None)
+            for i, value in enumerate(order):
+                if allowed is not None and value not in allowed:
+                    fault(("priority", column, i), f"`{value}` is not among the values", did_you_mean(value, allowed))
     if raw.hit in ("sum", "min", "max"):
         for column, kind in outputs.items():
             if not isinstance(kind, NumberType):
@@ -97,7 +101,7 @@ def _output(raw: Any, kind: Type, fault: Any) -> Any:
     try:
         return literal(raw, kind)
     except LiteralFault as error:
-        fault(str(error))
+        fault(str(error), error.help)
         return None
 
 

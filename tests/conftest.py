@@ -245,9 +245,9 @@ GOOD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def put(root: Path, policy: str, version: int, text: str, cases: str, family: str = "samples") -> Path:
+def put(root: Path, policy: str, version: int, text: str, cases: str) -> Path:
     """Write one version with its cases."""
-    folder = root / family / policy
+    folder = root / "samples" / policy
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"v{version}.yaml"
     path.write_text(text, encoding="utf-8")

@@ -15,7 +15,6 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from api import serve as serving
 from cli.main import main
 from engine.releases import LEDGER, read_ledger
 from engine.source import parse
@@ -558,7 +557,7 @@ def test_a_command_that_was_called_wrongly(run: Run, arguments: list[str]) -> No
 
 def test_serve_refuses_an_open_address_and_a_missing_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POLICY_API_KEYS", raising=False)
-    monkeypatch.setattr(serving.uvicorn, "run", lambda *_, **__: pytest.fail("it was started"))
+    monkeypatch.setattr("api.serve.uvicorn.run", lambda *_, **__: pytest.fail("it was started"))
     found = run("serve", "--host", "0.0.0.0")
     assert found.code == 2
     assert "--keys" in found.err
@@ -572,7 +571,7 @@ def test_serve_refuses_an_open_address_and_a_missing_folder(run: Run, tmp_path: 
 def test_serve_passes_its_settings_on(run: Run, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started: list[dict[str, Any]] = []
     monkeypatch.delenv("POLICY_API_KEYS", raising=False)
-    monkeypatch.setattr(serving.uvicorn, "run", lambda *_, **more: started.append(more))
+    monkeypatch.setattr("api.serve.uvicorn.run", lambda *_, **more: started.append(more))
     assert run("serve", "--port", "8123", "--workers", "2", "--log-decisions", str(tmp_path / "log"), "--no-reload").code == 0
     assert (started[0]["host"], started[0]["port"], started[0]["workers"]) == ("127.0.0.1", 8123, 2)
 

@@ -19,7 +19,7 @@ from engine.releases import LEDGER, Period, Release, append, known, line_digest,
 FIRST = date(2025, 1, 1)
 
 
-def entry(version: int, start: str, until: str | None = None, at: str = "2024-12-01", supersedes: int | None = None, note: str = "") -> Release:
+def entry(version: int, start: str, until: str | None = None, at: str = "2024-12-01", *, supersedes: int | None = None, note: str = "") -> Release:
     end = date.fromisoformat(until) if until else None
     return Release(
         "sample", version, f"sha256:{version:064x}", "sha256:" + "0" * 64, date.fromisoformat(start), end, instant(at), "owner", note, supersedes, ""

@@ -116,11 +116,17 @@ def test_the_document_follows_a_reload(caller: Caller, root: Path) -> None:
 # -- what is wrong never replaces what works -----------------------------------------------------------------------------------------------
 
 BROKEN: dict[str, Callable[[str], str]] = {
-    "no YAML": lambda t: t + "\n{{{\n", "empty": lambda _: "", "cut": lambda t: t[: len(t) // 2], "unknown name": lambda t: t.replace("customer.signed\n", "customer.sigend\n"),
-    "another policy": lambda t: t.replace("policy: credit-request", "policy: credit-requests"), "another version": lambda t: t.replace("version: 4", "version: 5"),
-    "a key twice": lambda t: t + "\nform: check\n", "one language": lambda t: t.replace(", zh: 合同未签署。", ""), "not UTF-8": lambda t: t.replace("额度", "\udcff"),
+    "no YAML": lambda t: t + "\n{{{\n",
+    "empty": lambda _: "",
+    "cut": lambda t: t[: len(t) // 2],
+    "unknown name": lambda t: t.replace("customer.signed\n", "customer.sigend\n"),
+    "another policy": lambda t: t.replace("policy: credit-request", "policy: credit-requests"),
+    "another version": lambda t: t.replace("version: 4", "version: 5"),
+    "a key twice": lambda t: t + "\nform: check\n",
+    "one language": lambda t: t.replace(", zh: 合同未签署。", ""),
+    "not UTF-8": lambda t: t.replace("额度", "\udcff"),
     "code": lambda t: t.replace("customer.level == gold", "__import__('os').system('true')"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -331,14 +337,23 @@ def rechained(lines: list[str]) -> list[str]:
 
 
 TAMPERED: dict[str, Callable[[list[str]], list[str]]] = {
-    "first line changed": lambda n: [with_value(n[0], released_by="somebody"), *n[1:]], "middle line removed": lambda n: n[:2] + n[3:],
-    "first line removed": lambda n: n[1:], "two lines swapped": lambda n: [n[1], n[0], *n[2:]], "a line twice": lambda n: [*n, n[-1]],
-    "no JSON": lambda n: [*n, "released"], "cut": lambda n: [*n[:-1], n[-1][:50]], "an empty line": lambda n: [*n[:2], "", *n[2:]], "a list": lambda n: [*n, "[]"],
+    "first line changed": lambda n: [with_value(n[0], released_by="somebody"), *n[1:]],
+    "middle line removed": lambda n: n[:2] + n[3:],
+    "first line removed": lambda n: n[1:],
+    "two lines swapped": lambda n: [n[1], n[0], *n[2:]],
+    "a line twice": lambda n: [*n, n[-1]],
+    "no JSON": lambda n: [*n, "released"],
+    "cut": lambda n: [*n[:-1], n[-1][:50]],
+    "an empty line": lambda n: [*n[:2], "", *n[2:]],
+    "a list": lambda n: [*n, "[]"],
     "a key missing": lambda n: [*n, json.dumps({"policy": "x", "previous": line_digest(n[-1])})],
-    "last line removed": lambda n: n[:-1], "last line changed": lambda n: [*n[:-1], with_value(n[-1], released_at="2025-07-01T00:00:00+08:00")],
+    "last line removed": lambda n: n[:-1],
+    "last line changed": lambda n: [*n[:-1], with_value(n[-1], released_at="2025-07-01T00:00:00+08:00")],
     "last line of another period": lambda n: [*n[:-1], with_value(n[-1], effective_from="2025-01-01")],
-    "emptied": lambda _: [], "forged whole": lambda n: rechained([with_value(x, released_by="somebody") for x in n]), "forged shorter": lambda n: rechained(n[:2] + n[3:]),
-}  # fmt: skip
+    "emptied": lambda _: [],
+    "forged whole": lambda n: rechained([with_value(x, released_by="somebody") for x in n]),
+    "forged shorter": lambda n: rechained(n[:2] + n[3:]),
+}
 
 
 @pytest.mark.parametrize("name", TAMPERED)
@@ -415,7 +430,7 @@ def test_questions_during_reloads_get_whole_answers_of_one_version(root: Path) -
     from api.requests import Ask
 
     def answer() -> str:
-        found = undated(decisions.decide(state, "credit-request", Ask(changed(GOOD), "2025-08-01", version=4), "check"))
+        found = undated(decisions.decide(state.library, "credit-request", Ask(changed(GOOD), "2025-08-01", version=4), "check"))
         return json.dumps(found, sort_keys=True)
 
     known = set()
@@ -517,7 +532,7 @@ def test_a_log_line_of_a_draft_that_vanished_is_still_masked(logged: tuple[Calle
         caller.state.reload()
         write(caller.state.library if entry[0] is caller.state.library else entry[0], *entry[1:])
 
-    caller.app.log.write = late  # type: ignore[method-assign]
+    caller.app.log.write = late  # type: ignore[method-assign, assignment]
     caller.check("credit-request", changed(GOOD, customer__mobile=secret), version=4)
     caller.app.log.close()
     caller.app.log = None
