@@ -109,6 +109,7 @@ def document(app: FastAPI, state: State) -> dict[str, Any]:
     found["components"]["responses"] = {
         "Problem": {"description": "a problem document", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     }
+    found["security"] = [{}, {"key": []}]
     found["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "needed where keys are configured"}}
     return found
 

@@ -72,7 +72,7 @@ def read(body: bytes, kind: type[T]) -> T:
     try:
         found: T = _decoders[kind].decode(body)
         if kind is Batch:
-            if body.count(b'"decisions"') > _encode(found).count(b'"decisions"'):
+            if body.count(b'"decisions"') > 1 or b"\\u00" in body:
                 _refuse_duplicates(body)
             return found
         if _repeats(found, body):
@@ -98,7 +98,7 @@ def _located(message: str) -> dict[str, str]:
 
 def _repeats(found: Any, body: bytes) -> bool:
     """May the body hold a key twice? Written again it has fewer keys then; unusual writing is looked at in any case."""
-    return _encode(found).count(b'":') < body.count(b'":') or _SPACED.search(body) is not None or b"\\u0022" in body
+    return b"\\" in body or _encode(found).count(b'":') < body.count(b'":') or _SPACED.search(body) is not None
 
 
 def _refuse_duplicates(body: bytes) -> None:

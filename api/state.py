@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from pathlib import Path
@@ -25,7 +26,10 @@ class State:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        gc.disable()  # what is loaded stays: collecting in between only costs time
         self.library = library.load(root)
+        gc.enable()
+        gc.freeze()
         self._changed: LRUCache[Any, Program] = LRUCache(WHAT_IFS)
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -35,9 +39,9 @@ class State:
     def reload(self) -> bool:
         """Read what changed and put the new library in place at once. True if anything changed."""
         old = self.library
-        new = library.load(self.root, old)
-        if new.stamps == old.stamps and new.ledger == old.ledger and new.faults.keys() == old.faults.keys():
+        if library.stamps_of(self.root) == old.stamps:
             return False
+        new = library.load(self.root, old)
         for version in new.all():
             if version._program is None and version.release is not None:
                 version.program  # noqa: B018  made ready before anybody asks

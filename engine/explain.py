@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _canonical = msgspec.json.Encoder(order="sorted", decimal_format="string")
 MAX_SHOWN_ITEMS = 20
+REMEMBERED_TEXTS = 256
 
 
 class Words:
@@ -132,7 +133,7 @@ class _Entry:
         self.reason = None if reason is None else _Template(reason, words)
         self.remedy = None if remedy is None else _Template(remedy, words)
         positions = {n: i for i, n in enumerate(words.policy.facts)}
-        self.facts = [(n, positions[n], words.policy.facts[n].type) for n in facts]
+        self.facts = [(n, positions[n], _shower(words.policy.facts[n].type)) for n in facts]
 
     def told(self, result: Result) -> dict[str, Any]:
         return {
@@ -141,14 +142,15 @@ class _Entry:
             "message": self.reason and self.reason.filled(result),
             "remedy": self.remedy and self.remedy.filled(result),
             "source": self.source,
-            "facts": {n: _fact_shown(v, t) for n, i, t in self.facts if type(v := result.slots[i]) is not Unknown},
+            "facts": {n: v if show is None else show(v) for n, i, show in self.facts if type(v := result.slots[i]) is not Unknown},
         }
 
 
-def _fact_shown(value: Any, t: Type) -> Any:
-    if isinstance(t, ListType) and value is not None:
-        return f"{len(value)} item{'s' * (len(value) != 1)}"
-    return value if isinstance(value, (str, bool)) else plain(value, t)
+def _shower(t: Type) -> Callable[[Any], Any] | None:
+    """How a reason shows a fact of this type; None: as it is. Of a list only the number of items is told."""
+    if isinstance(t, ListType):
+        return lambda value: None if value is None else f"{len(value)} item{'s' * (len(value) != 1)}"
+    return plainer(t)
 
 
 class _Template:
@@ -159,11 +161,22 @@ class _Template:
         self.names = sorted({n for text in self.fixed.values() for n in _PLACEHOLDER.findall(text)})
         self.pieces = {language: _PLACEHOLDER.split(text) for language, text in self.fixed.items()}
         self.getters = [(n, *words.getter(n)) for n in self.names]
+        self._filled: dict[tuple[Any, ...], dict[str, str]] = {}
 
     def filled(self, result: Result) -> dict[str, str]:
+        """Both texts with the values in their places; texts filled before are remembered (bounded)."""
         if not self.names:
             return self.fixed
-        values = {n: _both(get(result), kind, labels) for n, get, kind, labels in self.getters}
+        key = tuple([get(result) for _, get, _, _ in self.getters])
+        texts = self._filled.get(key)
+        if texts is None:
+            if len(self._filled) >= REMEMBERED_TEXTS:
+                self._filled.clear()
+            texts = self._filled[key] = self._fill(key)
+        return texts
+
+    def _fill(self, raw: tuple[Any, ...]) -> dict[str, str]:
+        values = {n: _both(value, kind, labels) for value, (n, _, kind, labels) in zip(raw, self.getters, strict=True)}
         return {
             language: "".join([values[piece][i] if k % 2 else piece for k, piece in enumerate(self.pieces[language])])
             for i, language in enumerate(("en", "zh"))

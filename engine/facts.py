@@ -206,7 +206,8 @@ class FactReader:
             items = tuple(self._value(item, inner, False, f"{path}[{i}]", bad) for i, item in enumerate(raw))
             if len(set(items)) != len(items) and None not in items:
                 raise _Bad("a value stands twice in this set")
-            return items if t.values is None else tuple(sorted(items, key=lambda v: t.values.index(v) if v in (t.values or ()) else -1))
+            rank = {value: i for i, value in enumerate(t.values or ())}
+            return items if t.values is None else tuple(sorted(items, key=lambda v: rank.get(v, -1)))
         assert isinstance(t, ListType)
         if isinstance(t.item, RecordType):
             return tuple(self._record(item, t.item, f"{path}[{i}]", bad) for i, item in enumerate(raw))

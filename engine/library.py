@@ -138,6 +138,18 @@ def rule_files(root: Path) -> list[Path]:
     return sorted(p for p in root.glob("*/*/v*.yaml") if p.stem[1:].isdigit())
 
 
+def stamps_of(root: Path) -> dict[str, tuple[int, int]]:
+    """Time and size of every rule file and of the ledger: equal stamps, equal library."""
+    stamps = {}
+    for path in [*rule_files(root), root / releases.LEDGER]:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            continue
+        stamps[path.relative_to(root).as_posix()] = (stat.st_mtime_ns, stat.st_size)
+    return stamps
+
+
 def load(root: Path, before: Library | None = None) -> Library:
     """Read a folder. A file that is unchanged since `before` is taken over; one that is broken leaves the version that worked in its place."""
     faults: dict[str, list[Fault]] = {}
@@ -151,15 +163,12 @@ def load(root: Path, before: Library | None = None) -> Library:
         ledger = before.ledger if before else []
         lost = before is None
     versions: dict[str, dict[int, Version]] = {}
-    stamps: dict[str, tuple[int, int]] = {}
+    stamps = stamps_of(root)
     released = {(r.policy, r.version): r for r in ledger}
     for path in rule_files(root):
         name = path.relative_to(root).as_posix()
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
+        if name not in stamps:
             continue
-        stamps[name] = (stat.st_mtime_ns, stat.st_size)
         old = _same_file(before, path)
         try:
             version = _version(path, name, stamps[name], old, released)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from engine.model import CasesModel, PolicyModel
 from engine.policy import FactDef, Policy
 from engine.types import BoolType, DateTimeType, DateType, EnumType, ListType, NumberType, RecordType, SetType, Type
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_SCHEMAS = {"policy": PolicyModel, "cases": CasesModel}
+_SCHEMAS: dict[str, type[BaseModel]] = {"policy": PolicyModel, "cases": CasesModel}
 
 
 def file_schema(kind: str) -> dict[str, Any]:

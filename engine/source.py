@@ -164,7 +164,8 @@ def _marks(text: str, file: str) -> list[Fault]:
     found: list[Fault] = []
     aliased = False
     for event in yaml.parse(text, Loader=_LOADER) if _MARK.search(text) else ():
-        place = Place(file, event.start_mark.line + 1, event.start_mark.column + 1)
+        mark: Any = event.start_mark
+        place = Place(file, mark.line + 1, mark.column + 1)
         if isinstance(event, yaml.AliasEvent) and not aliased:
             aliased = True
             found.append(Fault(place, "an alias repeats another part of the file", "write the value out; anchors and aliases are not used"))

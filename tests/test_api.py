@@ -495,6 +495,29 @@ def test_a_pin_that_is_no_version_lists_the_versions(api: Caller, version: int) 
     assert document.get("exists") == [1, 2, 3, 4] or pointers(document) == ["/version"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status", "kind"),
+    [
+        (f"{CREDIT}/check", b"{", 400, "request"),
+        (f"{CREDIT}/check", {"facts": 1}, 422, "request"),
+        (f"{CREDIT}/check", {"facts": {}, "as_of": "soon"}, 422, "request"),
+        (f"{CREDIT}/check", {"facts": {"x": 1}}, 422, "facts"),
+        (f"{CREDIT}/check", {"facts": {}, "version": 9}, 404, "unknown-version"),
+        (f"{CREDIT}/check", {"facts": {}, "as_of": "2020-01-01"}, 404, "unknown-version"),
+        ("/v1/policies/none/check", {"facts": {}}, 404, "unknown-policy"),
+        ("/v1/none", {}, 404, "unknown-path"),
+        (f"{CREDIT}", {}, 405, "method"),
+        (f"{CREDIT}/what-if", {"facts": {}, "changes": [{}] * 101}, 413, "too-many"),
+        (f"{CREDIT}/check", b" " * (limits.BODY_BYTES + 1), 413, "too-large"),
+        ("/v1/policies/level-table/check", {"facts": {"count": 10}, "version": 1}, 422, "no-row-matched"),
+        (f"{CREDIT}/check", {"facts": {"customer": {"staff": 0}, "request": {"amount": 1}}, "version": 1}, 422, "division-by-zero"),
+    ],
+)
+def test_the_type_of_a_problem_is_documented(api: Caller, path: str, body: Any, status: int, kind: str) -> None:
+    """The table of docs/api.md."""
+    assert problem(api.post(path, body), status)["type"] == f"urn:policy:problem:{kind}"
+
+
 def test_an_unknown_key_of_the_request_is_named(api: Caller) -> None:
     document = problem(api.post(f"{CREDIT}/check", {"facts": GOOD, "asof": "2025-01-01"}), 422)
     assert "asof" in json.dumps(document["errors"])
@@ -677,7 +700,12 @@ def test_the_base_of_a_what_if_is_judged_as_any_question(api: Caller) -> None:
 
 
 def test_what_if_of_a_machine_and_of_a_policy_that_uses_another(api: Caller) -> None:
-    body = {"facts": {"state": "closed", "actor": {"role": "guest"}}, "as_of": "2025-08-01", "ask": "compute", "changes": [{"facts": {"actor.role": "owner"}}]}
+    body: dict[str, Any] = {
+        "facts": {"state": "closed", "actor": {"role": "guest"}},
+        "as_of": "2025-08-01",
+        "ask": "compute",
+        "changes": [{"facts": {"actor.role": "owner"}}],
+    }
     found = api.post("/v1/policies/door-lifecycle/what-if", body).json()
     assert found["changes"][0]["differs"]["outputs"]["open_events"] == {"base": ["open"], "changed": ["lock", "open"]}
     body = {"facts": {**GOOD, "order": {"blocked": False}}, "as_of": "2025-08-01", "changes": [{"facts": {"request": {"amount": "9000.00"}}}]}
@@ -903,6 +931,17 @@ def test_a_changed_fact_instant_or_version_changes_the_receipt(api: Caller) -> N
     ]  # fmt: skip
     receipts = [api.check("credit-request", facts, **more)["receipt"] for facts, more in asked]
     assert len(set(receipts)) == len(receipts)
+
+
+def test_a_receipt_can_be_made_without_the_service(api: Caller) -> None:
+    """docs/api.md: the used digests, the facts in the order of their names, and the answer; unknown and null differ."""
+    facts = changed(GOOD, customer__since=None, request__amount=50)
+    del facts["customer"]["signed"]
+    answer = api.check("credit-request", facts)
+    read = ["gold", "13800000000", {"unknown": True}, None, 3, [["a", "0.10"], ["b", "0.20"]], "50.00"]
+    sealed = {k: v for k, v in answer.items() if k not in ("decision_id", "trace", "receipt")}
+    text = json.dumps([[], read, sealed], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert answer["receipt"] == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_the_receipt_of_a_policy_that_uses_another_changes_with_it(root: Path, caller: Caller) -> None:

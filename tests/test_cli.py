@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema_rs
 import pytest
 import yaml
@@ -18,7 +23,7 @@ import yaml
 from cli.main import main
 from engine.releases import LEDGER, read_ledger
 from engine.source import parse
-from tests.conftest import CREDIT_CASES, DOOR, DOOR_CASES, GOOD, Caller, changed, credit, put, samples, undated
+from tests.conftest import CREDIT_CASES, DOOR, DOOR_CASES, GOOD, Caller, changed, credit, problem, put, samples, undated
 
 FORMS = ("check", "compute", "classify", "machine", "validate")
 POLICY = str(Path(sys.executable).with_name("policy"))
@@ -574,6 +579,46 @@ def test_serve_passes_its_settings_on(run: Run, root: Path, monkeypatch: pytest.
     monkeypatch.setattr("api.serve.uvicorn.run", lambda *_, **more: started.append(more))
     assert run("serve", "--port", "8123", "--workers", "2", "--log-decisions", str(tmp_path / "log"), "--no-reload").code == 0
     assert (started[0]["host"], started[0]["port"], started[0]["workers"]) == ("127.0.0.1", 8123, 2)
+
+
+def test_serve_answers_over_a_socket_and_stops_when_told(root: Path, tmp_path: Path) -> None:
+    """The whole program on 127.0.0.1: an answer, a body that comes in pieces, a reload by itself, and the decision log written at the end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path / "decisions.jsonl"
+    command = [POLICY, "--root", str(root), "serve", "--port", str(port), "--log-decisions", str(log)]
+    environment = {k: v for k, v in os.environ.items() if k != "POLICY_API_KEYS"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+                assert _until(lambda: client.get("/healthz").status_code == 200, httpx.TransportError)
+                question = json.dumps({"facts": GOOD, "as_of": "2025-08-01"}).encode()
+                answer = client.post("/v1/policies/credit-request/check", content=question)
+                assert (answer.status_code, answer.json()["outcome"]) == (200, "allowed")
+                in_pieces = client.post("/v1/policies/credit-request/check", content=(bytes([b]) for b in question))
+                assert undated(in_pieces.json()) == undated(answer.json())
+                problem(client.post("/v1/policies/credit-request/check", content=(b" " * 100_000 for _ in range(11))), 413)
+                replaced(root / "samples/credit-request/v4.yaml", "4000.00", "4100.00")
+                pinned = {"facts": {"request": {"amount": 100}}, "version": 4}
+                assert _until(lambda: client.post("/v1/policies/credit-request/check", json=pinned).json()["outputs"]["rest"] == "4000.00")
+        finally:
+            process.terminate()
+            _, err = process.communicate(timeout=30)
+    assert b"Traceback" not in err
+    assert all(json.loads(line)["level"] for line in err.splitlines()), "the log is JSON, one object a line"
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert lines[0]["receipt"] == lines[1]["receipt"] == answer.json()["receipt"]
+
+
+def _until(holds: Callable[[], bool], *errors: type[Exception]) -> bool:
+    """Look again until it holds."""
+    for _ in range(600):
+        with contextlib.suppress(*errors):
+            if holds():
+                return True
+        time.sleep(0.05)
+    return False
 
 
 def test_the_program_itself(root: Path) -> None:
