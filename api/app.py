@@ -50,7 +50,7 @@ def create(root: Path, keys: Keys | None = None, decision_log: Path | None = Non
     async def guard(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         path = request.url.path
         if path not in OPEN_PATHS:
-            role = "admin" if path == "/metrics" else "author" if path.endswith("/diff") or path.endswith("/source") else "decide"
+            role = "admin" if path == "/metrics" else "author" if path.endswith("/diff") else "decide"
             try:
                 keys.demand(request.headers.get("authorization", "").encode(), role)
             except Problem as problem:

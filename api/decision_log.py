@@ -5,6 +5,8 @@ Lines are handed to a writer thread, so that a slow disk does not slow a decisio
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import queue
 import threading
 from datetime import datetime
@@ -13,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from api import metrics
 from api.requests import Ask
 from engine.cases import flat
 from engine.library import Library
@@ -20,6 +23,7 @@ from engine.types import SHANGHAI
 
 _encode = msgspec.json.Encoder().encode
 QUEUE = 10_000
+log = logging.getLogger("policy.service")
 
 
 class DecisionLog:
@@ -41,15 +45,20 @@ class DecisionLog:
             entry = self._queue.get()
             if entry is None:
                 break
-            self._file.write(line(*entry) + b"\n")
-            if self._queue.empty():
-                self._file.flush()
+            try:
+                self._file.write(line(*entry) + b"\n")
+                if self._queue.empty():
+                    self._file.flush()
+            except OSError as error:
+                metrics.LOG_LOST.inc()
+                log.error("a decision could not be logged", extra={"data": {"decision_id": entry[3]["decision_id"], "error": str(error)}})
 
     def close(self) -> None:
         """Write what is waiting and close the file."""
         self._queue.put(None)
         self._thread.join(timeout=10)
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 def line(library: Library, kind: str, ask: Ask, answer: dict[str, Any]) -> bytes:

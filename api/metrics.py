@@ -14,3 +14,4 @@ RELOADS = Counter("policy_reloads_total", "Times the rule files were read", ["re
 FAULTS = Gauge("policy_rule_file_faults", "Faults in the rule files as they are now")
 VERSIONS = Gauge("policy_versions", "Versions that are served")
 NOT_SERVED = Gauge("policy_versions_not_served", "Released versions that cannot be served")
+LOG_LOST = Counter("policy_decision_log_lost_total", "Decisions that could not be written to the decision log")

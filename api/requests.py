@@ -54,11 +54,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def _number(text: str) -> Decimal | str:
-    """The exact decimal of a JSON number; one that is none (an absurd exponent) stays text, which the facts' types refuse."""
-    try:
-        return Decimal(text)
-    except ArithmeticError:
-        return text
+    """The exact decimal of a JSON number; one with an exponent stays text, which the facts' types refuse."""
+    return text if "e" in text or "E" in text else Decimal(text)
 
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {

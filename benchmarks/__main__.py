@@ -17,6 +17,8 @@ RESULTS = Path(__file__).with_name("results.md")
 def method(load: tuple[float, float, float]) -> list[str]:
     return [
         "Everything in one run on one machine; what is compared is measured in turn, in short rounds, so that noise meets both; medians of calls or rounds.",
+        "Decisions and look-ups are timed by the clock, call by call; what takes many milliseconds (reading, building, loading, reloading) by the core time of "
+        "the process, so that other work does not stretch it; cold start and latency by the clock.",
         "Nothing here is a test: no build fails over a number.",
         f"Load of the machine when the run began: {load[0]:.1f} on {os.cpu_count()} cores"
         + (": it was not idle, which shows most in tails (p99) and in whatever takes more than a millisecond." if load[0] > 0.3 else "."),

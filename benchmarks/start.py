@@ -23,18 +23,18 @@ from engine.releases import LEDGER
 POLICIES = REPOSITORY / "policies"
 _LOAD = """
 import sys, time
-started = time.perf_counter()
+started = time.process_time()
 from pathlib import Path
 from engine.library import load
-imported = time.perf_counter()
+imported = time.process_time()
 library = load(Path(sys.argv[1]))
-loaded = time.perf_counter()
+loaded = time.process_time()
 for version in library.all():
     version.program
-ready = time.perf_counter()
+ready = time.process_time()
 for version in library.all():
     version.program.known()
-print(imported - started, loaded - imported, ready - loaded, time.perf_counter() - ready, sum(1 for _ in library.all()))
+print(imported - started, loaded - imported, ready - loaded, time.process_time() - ready, sum(1 for _ in library.all()))
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from cli.common import as_instant, find, load, say, split
+from cli.common import as_instant, find, load, now, say, split
 from cli.paint import answer as paint_answer
 from engine.cases import flat
 from engine.clock import instant
@@ -39,7 +39,7 @@ def read_facts(options: argparse.Namespace) -> dict[str, Any]:
     if options.facts:
         raw = sys.stdin.buffer.read() if options.facts == "-" else Path(options.facts).read_bytes()
         try:
-            data = json.loads(raw, object_pairs_hook=_once, parse_float=Decimal)
+            data = json.loads(raw, object_pairs_hook=_once, parse_float=_number)
         except json.JSONDecodeError as error:
             if options.facts.endswith(".json"):
                 raise ValueError(f"{options.facts}: this is not JSON: {error}") from None
@@ -58,6 +58,11 @@ def read_facts(options: argparse.Namespace) -> dict[str, Any]:
     return facts
 
 
+def _number(text: str) -> Decimal | str:
+    """The exact decimal of a JSON number; one with an exponent stays text, which the facts' types refuse."""
+    return text if "e" in text.lower() else Decimal(text)
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -69,9 +74,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def run(options: argparse.Namespace) -> int:
     name, number = split(options.policy)
     as_of = as_instant(options.as_of)
-    known_at = instant(options.known_at) if options.known_at else None
+    known_at = instant(options.known_at) if options.known_at else now()
     loaded = load(options)
-    version = find(loaded, name, number, as_of) if known_at is None or number else loaded.in_force(name, as_of, known_at)
+    version = find(loaded, name, number, as_of, known_at)
     program = version.program
     ask = program.compute if options.command == "compute" else program.check
     answer = ask(read_facts(options), as_of, loaded.resolver(as_of, known_at), options.trace)

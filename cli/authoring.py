@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ from engine.check import load_policy, warnings_of
 from engine.decide import Program
 from engine.errors import Fault, Place, RuleFileError
 from engine.schema import file_schema
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def add(commands: Any) -> None:
@@ -106,8 +109,8 @@ def run_test(options: argparse.Namespace) -> int:
 
 def run_new(options: argparse.Namespace) -> int:
     family, _, policy = options.name.partition("/")
-    if not family or not policy or "/" in policy:
-        raise ValueError("write the name as FAMILY/POLICY, for example programmes/pilot-joining")
+    if not _NAME.fullmatch(family) or not _NAME.fullmatch(policy):
+        raise ValueError("write the name as FAMILY/POLICY in lower case, for example programmes/pilot-joining")
     folder: Path = options.root / family / policy
     numbers = [int(p.stem[1:]) for p in folder.glob("v*.yaml") if p.stem[1:].isdigit()]
     if numbers:

@@ -59,14 +59,15 @@ def load(options: argparse.Namespace) -> Library:
     return loaded
 
 
-def find(loaded: Library, name: str, number: int | None, as_of: datetime) -> Version:
-    """A version by number, or the one in force; if none was ever released, the newest draft."""
-    if number is not None:
-        return loaded.version(name, number)
-    return loaded.in_force(name, as_of, None)
+def find(loaded: Library, name: str, number: int | None, as_of: datetime, known_at: datetime | None = None) -> Version:
+    """A version by number, or the one in force on `as_of` as it was known at `known_at` (default: now)."""
+    return loaded.version(name, number) if number is not None else loaded.in_force(name, as_of, known_at or now())
 
 
 def split(name: str) -> tuple[str, int | None]:
     """`policy@2` to ("policy", 2)."""
-    policy, _, number = name.partition("@")
-    return policy, int(number.removeprefix("v")) if number else None
+    policy, separator, number = name.partition("@")
+    digits = number.removeprefix("v")
+    if separator and not (digits.isascii() and digits.isdigit()):
+        raise ValueError(f"`{name}`: write POLICY@VERSION, for example {policy or 'withdrawable-amount'}@2")
+    return policy, int(digits) if separator else None

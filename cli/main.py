@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 the answer is no (faults, failing cases, refused); 2 the c
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        code = run(options)
+        sys.stdout.flush()
+        return code
     except RuleFileError as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)
@@ -47,11 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PolicyError as error:
         print(error, file=sys.stderr)
         return NO
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away; say nothing at the end either
+        return OK
     except (OSError, ValueError) as error:
         print(f"{error}", file=sys.stderr)
         return WRONG
-    except BrokenPipeError:
-        return OK
 
 
 def _shown(item: object) -> str:

@@ -30,6 +30,9 @@ def run(options: argparse.Namespace) -> int:
     if number is None:
         raise ValueError("name the version to release: POLICY@VERSION")
     loaded = load(options)
+    broken = [f for file, found in loaded.faults.items() if file.endswith(f"/{name}/v{number}.yaml") for f in found if f.kind != "warning"]
+    if broken:
+        raise ReleaseError(f"{name} v{number} has faults, so it is not released")
     version = loaded.version(name, number)
     entry = examine(loaded, version, options)
     if not options.dry_run:
@@ -52,9 +55,6 @@ def examine(loaded: Library, version: Version, options: argparse.Namespace) -> R
         raise ReleaseError(loaded.faults[LEDGER][0].message)
     if version.release is not None:
         raise ReleaseError(f"{policy.name} was released at {version.release.released_at.isoformat()}; write the change as a new version")
-    faults = [f for f in loaded.faults.get(policy.file, ()) if f.kind != "warning"]
-    if faults:
-        raise ReleaseError(f"{policy.name} has faults; `policy lint {policy.id}` shows them")
     cases_path = case_file(version.path)
     if not cases_path.exists():
         raise ReleaseError(f"{policy.name} has no cases; write {cases_path.name} beside it")

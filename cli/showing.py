@@ -52,6 +52,9 @@ def _period(loaded: Library, version: Version) -> str:
     for period in loaded.periods(version.policy.id, None):
         if period.version == version.policy.version:
             return f"from {period.start}" + (f" until {period.end}" if period.end else "")
+    if version.release is not None:
+        by = next((r.version for r in loaded.ledger if r.policy == version.policy.id and r.supersedes == version.policy.version), None)
+        return f"no more, superseded by version {by}"
     return f"from {version.policy.effective_from} once released"
 
 

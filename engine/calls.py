@@ -31,6 +31,8 @@ from engine.types import (
 if TYPE_CHECKING:
     from engine.expressions import Typer
 
+MAX_COALESCE = 5
+MAX_LOOPS = 4
 _AGGREGATES = ("count", "sum", "any", "all", "min", "max")
 _KNOWN = [*SIGNATURES, "sum", "any", "all", "coalesce", "violated", "preceding"]
 #: What a text in quotes is read as, where the function wants a date.
@@ -79,7 +81,9 @@ def _loop(typer: Typer, tree: ast.GeneratorExp | ast.ListComp, scope: Scope) -> 
     item = item_type(source.type)
     if item is None:
         raise typer.fault(generator.iter, f"expected a list or a set, got {source.type}")
-    unique, inner = bind(scope, generator.target.id, Named(item))
+    if scope.loops >= MAX_LOOPS:
+        raise typer.fault(tree, f"more than {MAX_LOOPS} `for` inside one another", "split the expression into formulas")
+    unique, inner = bind(replace(scope, loops=scope.loops + 1), generator.target.id, Named(item))
     conditions: list[s.Node] = []
     for test in generator.ifs:
         conditions.append(typer.condition(test, inner))
@@ -185,6 +189,9 @@ def _violated(typer: Typer, tree: ast.Call, scope: Scope) -> s.Node:
 def _coalesce(typer: Typer, tree: ast.Call, scope: Scope, expect: Type | None) -> s.Node:
     if len(tree.args) != 2:
         raise typer.fault(tree, "`coalesce(x, default)` takes two values")
+    inside = sum(isinstance(n, ast.Call) and typer.path(n.func) == "coalesce" for n in ast.walk(tree.args[0]))
+    if inside > MAX_COALESCE:  # each is written twice
+        raise typer.fault(tree, f"more than {MAX_COALESCE} `coalesce` inside one another", "split the expression into formulas")
     value = typer.typed(tree.args[0], scope, expect)
     default = typer.typed(tree.args[1], scope, value.type)
     both = join(value.type, default.type)

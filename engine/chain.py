@@ -102,7 +102,8 @@ def _given(other: Program, result: Any, output: str) -> Any:
     if not field or type(value) is Unknown:
         return value if not holds_unknown(value) else unknown_of(*value)
     kind = other.words.output_types[name]
-    assert isinstance(kind, ListType) and isinstance(kind.item, RecordType)
+    assert isinstance(kind, ListType)
+    assert isinstance(kind.item, RecordType)
     found = {record[kind.item.index(field)] for record in value or ()}
     return found.pop() if len(found) == 1 else Unknown()
 

@@ -46,7 +46,7 @@ def check_policy(source: Source) -> Policy:
     return policy
 
 
-class _Told(Exception):  # noqa: N818
+class _Told(Exception):
     """A value rests on one whose fault has been told."""
 
 

@@ -15,7 +15,7 @@ MAX_PARTS = 10_000
 MAX_DEPTH = 150
 
 
-class TooLarge(Exception):  # noqa: N818
+class TooLarge(Exception):
     """An expression would grow beyond the limits when its formulas are written out."""
 
 

@@ -18,8 +18,8 @@ from engine.facts import FactReader
 from engine.functions import to_date
 from engine.kleene import Unknown, holds_unknown, unknown_parts
 from engine.literals import LiteralFault, literal
-from engine.plan import plan
 from engine.patterns import bad_pattern
+from engine.plan import plan
 from engine.policy import Policy
 from engine.readers import reader_of
 from engine.tables import TableIndex

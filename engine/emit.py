@@ -150,7 +150,7 @@ class Emitter:
         return f"lambda: {self.emit(node, env)}"
 
     def constant(self, value: Any) -> str:
-        if value is None or isinstance(value, (bool, int)) or (isinstance(value, str)):
+        if value is None or isinstance(value, (bool, int, str)):
             return repr(value)
         key = (type(value), repr(value))
         if key not in self.constants:
@@ -215,7 +215,7 @@ class Emitter:
 
     def _compare(self, node: s.Compare, env: dict[str, str]) -> str:
         left, right = self.emit(node.left, env), self.emit(node.right, env)
-        if isinstance(node.left.type, SetType) or isinstance(node.right.type, SetType):
+        if SetType in (type(node.left.type), type(node.right.type)):
             same = f"k_same_set({left}, {right})"
             return same if node.op == "==" else (f"(not {same})" if self.known else f"k_not({same})")
         if node.order is not None:

@@ -61,7 +61,7 @@ def _number(t: NumberType, text: str) -> int | Decimal:
     if not _NUMBER.fullmatch(text):
         hint = "write it without exponent, sign +, spaces or separators"
         raise _Bad(f"expected {t}, got `{text[:40]}`", hint)
-    if len(text) > MAX_DIGITS + 2:
+    if sum(c.isdigit() for c in text) > MAX_DIGITS:
         raise _Bad(f"a number of more than {MAX_DIGITS} digits")
     try:
         value = Decimal(text)

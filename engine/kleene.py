@@ -9,6 +9,7 @@ import itertools
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from engine.errors import EvaluationError
@@ -103,7 +104,7 @@ def k_first(lines: Sequence[tuple[Thunk, Thunk]], otherwise: Thunk, start: int =
         when, then = lines[i]
         held = when()
         if type(held) is Unknown:
-            return k_if(held, then, lambda: k_first(lines, otherwise, i + 1))
+            return k_if(held, then, partial(k_first, lines, otherwise, i + 1))
         if held:
             return then()
     return otherwise()

@@ -249,7 +249,7 @@ def _circles(versions: dict[str, dict[int, Version]], before: Library | None) ->
             versions[policy.id][policy.version] = old
         elif not versions[policy.id]:
             del versions[policy.id]
-    for policy, found in versions.items():
+    for found in versions.values():
         for version in found.values():
             for fact in version.policy.facts.values():
                 if fact.origin and fact.origin.policy not in uses:

@@ -35,7 +35,7 @@ _unused: deque[int] = deque()
 
 #: Rulesets that were built lately. What a ruleset has matched stays in memory after its deletion (up to 0.6 MB; freeing it crashes the process),
 #: so the same rules are built once and shared.
-_pool: LRUCache[str, "_Ruleset"] = LRUCache(512)
+_pool: LRUCache[str, _Ruleset] = LRUCache(512)
 _pool_lock = threading.Lock()
 
 

@@ -14,6 +14,7 @@ import unicodedata
 MAX_LENGTH = 4_000
 MAX_NESTING = 60
 _TOKEN = re.compile(r"""(?P<text>"[^"]*"?|'[^']*'?)|(?P<word>[^\W\d]\w*)|(?P<number>\d[\w.]*)|(?P<space>\s+)|(?P<other>.)""", re.DOTALL)
+_GLUED = re.compile(r"^[\d_.]+(?:and|else|for|if|in|is|not|or)$")
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 _INSTEAD = {"≤": "<=", "≥": ">=", "≠": "!=", "×": "*", "−": "-", "“": '"', "”": '"', "‘": '"', "’": '"', "。": ".", "、": ","}
 _LANGUAGE = "docs/authoring.md lists what there is"
@@ -70,6 +71,9 @@ def _covered(text: str) -> tuple[str, dict[int, str]]:
             if not token.isascii() or (before == "." and keyword.iskeyword(token)):
                 originals[at] = token
                 token = "_" * len(token)
+        elif kind == "number":
+            if _GLUED.search(token):
+                raise ExpressionFault(at, f"this is no expression at `{token[:40]}`", "put a space between a number and a word")
         else:
             _check_other(token, at, open_, text)
         before, end = found.group(), found.end()

@@ -37,6 +37,7 @@ class Scope:
     variables: dict[str, tuple[str, Named]] = field(default_factory=dict)
     known: frozenset[Key] = frozenset()
     in_each: bool = False
+    loops: int = 0
     free_values: bool = False
 
     def names(self) -> list[str]:

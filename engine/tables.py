@@ -49,7 +49,7 @@ def check_table(name: str, raw: TableModel, source: Source, faults: list[Fault])
         cells, values = [], []
         for column, kind in inputs.items():
             try:
-                cells.append(cell(row[column] if column in row else "any", kind))
+                cells.append(cell(row.get(column, "any"), kind))
             except LiteralFault as error:
                 fault(("rows", i, column), f"row {i + 1}: {error}", error.help)
         for column, kind in outputs.items():
