@@ -15,7 +15,7 @@ from engine.errors import Fault, Place, RuleFileError, did_you_mean
 from engine.literals import LiteralFault, literal, type_of
 from engine.model import Block, FactModel, FormulaModel, OutputModel, PassingModel, PolicyModel
 from engine.naming import name_faults, text_faults
-from engine.ordering import in_order
+from engine.ordering import circle_text, in_order
 from engine.plan import check_order
 from engine.policy import FactDef, FromPolicy, Machine, ParameterDef, Policy, RequirementDef, ScaleDef, TableDef, TransitionDef, ValueDef
 from engine.scope import Named, Scope, not_null_if
@@ -24,6 +24,7 @@ from engine.source import KeyPath, Source, read
 from engine.tables import check_table
 from engine.types import EnumType, NumberType, SetType, Type, decimal
 
+MAX_TYPING = 20
 MACHINE_CODES = ("wrong-actor", "not-open-in-state")
 
 
@@ -64,6 +65,7 @@ class Checker:
         self.values: dict[str, ValueDef] = {}
         self.typing: list[str] = []
         self.faulty: set[str] = set()
+        self.circle: list[str] = []
         self.requirements: tuple[RequirementDef, ...] = ()
         self.machine: Machine | None = None
         self.scope: Scope
@@ -216,7 +218,9 @@ class Checker:
         names = [*self.model.formulas, *self.model.outputs]
         known = set(names)
         needs = {n: [w for w in _words(self.source.data["outputs" if n in self.model.outputs else "formulas"][n]) if w in known and w != n] for n in names}
-        return in_order(needs)[0]
+        order, circle = in_order(needs)
+        self.circle = circle[:-1] if circle else []
+        return order
 
     def _named(self, name: str) -> Named:
         output = self.model.outputs.get(name)
@@ -238,12 +242,13 @@ class Checker:
         base: KeyPath = ("outputs", name) if output else ("formulas", name)
         if name in self.faulty:
             raise _Told
-        if name in self.typing:
-            circle = self.typing[self.typing.index(name) :]
+        if name in self.typing or len(self.typing) > MAX_TYPING:
+            # the names in the texts gave the order: only a circle leads that deep
+            circle = self.typing[self.typing.index(name) :] if name in self.typing else (self.circle or self.typing)
             first = min(circle, key=[*self.model.formulas, *self.model.outputs].index)
             circle = [*circle[circle.index(first) :], *circle[: circle.index(first)], first]
             base = ("outputs" if first in self.model.outputs else "formulas", first)
-            raise BlockFault(base, 0, f"these values depend on each other in a circle: {' → '.join(circle)}", "break the circle")
+            raise BlockFault(base, 0, f"these values depend on each other in a circle: {circle_text(circle)}", "break the circle")
         self.typing.append(name)
         try:
             full = output or (formula if isinstance(formula, FormulaModel) else None)

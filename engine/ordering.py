@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+MAX_SHOWN = 8
 K = TypeVar("K", bound=Hashable)
 
 
@@ -28,3 +29,9 @@ def in_order(needs: Mapping[K, Iterable[K]]) -> tuple[list[K], list[K] | None]:
                 path.popitem()
                 done[key] = None
     return list(done), circle
+
+
+def circle_text(names: Sequence[str]) -> str:
+    """A circle as it is told; the middle of a long one is left out."""
+    parts = list(names) if len(names) <= MAX_SHOWN else [*names[:4], "…", *names[-3:]]
+    return " → ".join(parts)

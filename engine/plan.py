@@ -12,7 +12,7 @@ from engine import syntax as s
 from engine.conditions import fired
 from engine.errors import Fault, Place, RuleFileError
 from engine.network import Conjunction
-from engine.ordering import in_order
+from engine.ordering import circle_text, in_order
 from engine.policy import Machine, Policy
 from engine.types import BOOL, EnumType, SetType
 
@@ -96,9 +96,9 @@ def _ordered(policy: Policy, rules: dict[Key, Rule], needs: dict[Key, list[Key]]
     if circle is None:
         return order
     places = {("value", n): v.place for n, v in policy.values.items()} | {k: r.place for k, r in rules.items()}
-    start = min(circle, key=lambda k: (k[0] != "value", places[k].line if k in places else 0))
+    start = min(circle, key=lambda k: (k not in places, k[0] != "value", places[k].line if k in places else 0))
     circle = [*circle[circle.index(start) : -1], *circle[: circle.index(start)], start]
-    shown = " → ".join(name.lstrip("→") or "outcome" for _, name in circle)
+    shown = circle_text([name.lstrip("→") or "outcome" for _, name in circle])
     place = places.get(start, Place(policy.file, 1, 1))
     raise RuleFileError([Fault(place, f"rules and values depend on each other in a circle: {shown}", "break the circle")])
 

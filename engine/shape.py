@@ -76,7 +76,10 @@ def _fault(source: Source, path: KeyPath, error: Any) -> Fault:
     context = error.get("ctx", {})
     place = source.place(path, key="[key]" in loc[-1:])
     if kind == "extra_forbidden":
-        return Fault(source.place(path, key=True), f"unknown key `{loc[-1]}`", did_you_mean(str(loc[-1]), _KEYS, "docs/authoring.md lists the keys"))
+        help = "docs/authoring.md lists the keys of each part"
+        if loc[-1] not in _KEYS:
+            help = did_you_mean(str(loc[-1]), _KEYS, help) or help
+        return Fault(source.place(path, key=True), f"unknown key `{loc[-1]}`", help)
     if kind == "missing":
         return Fault(place, f"the key `{loc[-1]}` is missing", "add it; docs/authoring.md shows each part")
     if kind == "string_pattern_mismatch":
