@@ -11,7 +11,7 @@ from engine.errors import Place, did_you_mean
 from engine.expressions import ExpressionFault, parse
 from engine.model import EachModel, FirstModel, RowModel, SetModel
 from engine.naming import reserved
-from engine.scope import Named, Scope, bind, not_null_if
+from engine.scope import Named, Scope, bind, not_null_if, words
 from engine.source import KeyPath
 from engine.types import BOOL, BoolType, EnumType, Field, ListType, NullType, NumberType, RecordType, SetType, Type, assignable, join
 
@@ -22,6 +22,10 @@ class BlockFault(Exception):
     def __init__(self, path: KeyPath, offset: int, message: str, help: str | None = None, key: bool = False) -> None:
         self.path, self.offset, self.message, self.help, self.key = path, offset, message, help, key
         super().__init__(message)
+
+
+class Told(Exception):  # noqa: N818
+    """What is typed rests on something whose own fault has been told."""
 
 
 class Blocks:
@@ -49,6 +53,8 @@ class Blocks:
 
     def _typed(self, raw: Any, path: KeyPath, scope: Scope, expect: Type | None, shift: int = 0) -> s.Node:
         text = "null" if raw is None else str(raw).lower() if isinstance(raw, bool) else str(raw)
+        if scope.broken and not scope.broken.isdisjoint(words(text)):
+            raise Told
         try:
             return parse(text, scope, expect, lambda offset: self.place(path, shift + offset))
         except ExpressionFault as fault:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from engine import syntax as s
-from engine.blocks import BlockFault, Blocks
+from engine.blocks import BlockFault, Blocks, Told
 from engine.conditions import TooLarge, WrittenOut, fired, read_by
 from engine.errors import Fault, Place, RuleFileError, did_you_mean
 from engine.literals import LiteralFault, literal, type_of
@@ -18,7 +17,7 @@ from engine.naming import name_faults, text_faults
 from engine.ordering import circle_text, in_order
 from engine.plan import check_order
 from engine.policy import FactDef, FromPolicy, Machine, ParameterDef, Policy, RequirementDef, ScaleDef, TableDef, TransitionDef, ValueDef
-from engine.scope import Named, Scope, not_null_if
+from engine.scope import Named, Scope, not_null_if, words
 from engine.shape import shape
 from engine.source import KeyPath, Source, read
 from engine.tables import check_table
@@ -47,10 +46,6 @@ def check_policy(source: Source) -> Policy:
     return policy
 
 
-class _Told(Exception):
-    """A value rests on one whose fault has been told."""
-
-
 class Checker:
     """Types one rule file, part by part; faults are collected, not raised, so that an author sees all of them at once."""
 
@@ -65,6 +60,7 @@ class Checker:
         self.values: dict[str, ValueDef] = {}
         self.typing: list[str] = []
         self.faulty: set[str] = set()
+        self.broken: set[str] = set()
         self.circle: list[str] = []
         self.requirements: tuple[RequirementDef, ...] = ()
         self.machine: Machine | None = None
@@ -80,7 +76,7 @@ class Checker:
         except BlockFault as fault:
             place = self.source.place(fault.path, key=True) if fault.key else self.source.place_inside(fault.path, fault.offset)
             self.faults.append(Fault(place, fault.message, fault.help))
-        except _Told:
+        except Told:
             pass
         return None
 
@@ -96,6 +92,8 @@ class Checker:
             table = check_table(name, model.tables[name], self.source, self.faults)
             if table is not None:
                 self.tables[name] = table
+            else:
+                self.broken.add(f"tables.{name}")
         for name in model.scales:
             self._scale(name)
         self.faults += name_faults(model, self.source)
@@ -132,6 +130,7 @@ class Checker:
             codes=frozenset(r.code for r in self.model.requirements),
             transitions=tuple(t.code for t in machine.transitions) if machine else (),
             states=states,
+            broken=frozenset(self.broken),
             patterns={n: p.value for n, p in self.parameters.items() if isinstance(p.value, str)},
         )
 
@@ -147,6 +146,7 @@ class Checker:
             kind = type_of(fact)
         except LiteralFault as fault:
             self.fault((*path, *fault.at), str(fault), fault.help)
+            self.broken.add(name)
             kind = SetType(None)
         self.facts[name] = FactDef(
             name, kind, fact.nullable, self.source.place(path, key=True), fact.zh, fact.note, fact.unit, fact.values_zh, fact.sensitive
@@ -183,6 +183,7 @@ class Checker:
             kind = type_of(parameter)
         except LiteralFault as fault:
             self.fault((*path, *fault.at), str(fault), fault.help)
+            self.broken.add(f"parameters.{name}")
             return
         value = None
         if parameter.unset == ("value" in parameter.model_fields_set):
@@ -192,7 +193,6 @@ class Checker:
                 value = literal(parameter.value, kind)
             except LiteralFault as fault:
                 self.fault((*path, "value"), str(fault), fault.help)
-                return
         self.parameters[name] = ParameterDef(name, kind, value, parameter.unset, place, parameter.unit)
 
     def _scale(self, name: str) -> None:
@@ -241,7 +241,7 @@ class Checker:
         formula, output = self.model.formulas.get(name), self.model.outputs.get(name)
         base: KeyPath = ("outputs", name) if output else ("formulas", name)
         if name in self.faulty:
-            raise _Told
+            raise Told
         if name in self.typing or len(self.typing) > MAX_TYPING:
             # the names in the texts gave the order: only a circle leads that deep
             circle = self.typing[self.typing.index(name) :] if name in self.typing else (self.circle or self.typing)
@@ -262,7 +262,7 @@ class Checker:
                 node = self.blocks.value(raw, path, self.scope, expect)
                 if output is not None and node.nullable and not output.nullable:
                     raise BlockFault(path, 0, f"`{name}` may be null here", "declare the output with `nullable: true`, or give a value with `coalesce(x, …)`")
-        except (BlockFault, _Told):
+        except (BlockFault, Told):
             self.faulty.add(name)
             raise
         finally:
@@ -342,7 +342,7 @@ class Checker:
         for part in ("state", "event", "actor"):
             name = getattr(raw, part)
             kind = self.facts[name].type if name in self.facts else None
-            if name is not None and not isinstance(kind, EnumType):
+            if name is not None and name not in self.broken and not isinstance(kind, EnumType):
                 self.fault((*path, part), f"`{name}` is no enum fact", did_you_mean(name, self.facts))
             listed[part] = kind.values if isinstance(kind, EnumType) else ()
         for code in MACHINE_CODES:
@@ -420,5 +420,4 @@ def _words(raw: Any) -> list[str]:
         return [word for value in raw.values() for word in _words(value)]
     if isinstance(raw, list):
         return [word for value in raw for word in _words(value)]
-    found = re.findall(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*", raw) if isinstance(raw, str) else []
-    return [".".join(parts[: i + 1]) for parts in (word.split(".") for word in found) for i in range(len(parts))]
+    return words(raw) if isinstance(raw, str) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,7 +23,10 @@ class Named:
 
 @dataclass
 class Scope:
-    """The names that an expression may use. `formula` gives the type of a formula or output by name, typing it first where needed."""
+    """The names that an expression may use. `formula` gives the type of a formula or output by name, typing it first where needed.
+
+    `broken` are names whose own fault has been told, `patterns` the values of parameters that are texts.
+    """
 
     facts: dict[str, Named]
     parameters: dict[str, Named]
@@ -33,6 +37,7 @@ class Scope:
     codes: frozenset[str]
     transitions: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
+    broken: frozenset[str] = frozenset()
     patterns: dict[str, str] = field(default_factory=dict)
     variables: dict[str, tuple[str, Named]] = field(default_factory=dict)
     known: frozenset[Key] = frozenset()
@@ -49,6 +54,12 @@ class Scope:
     def knowing(self, keys: Iterable[Key]) -> Scope:
         """The same scope where these values are known not to be null."""
         return replace(self, known=self.known | frozenset(keys))
+
+
+def words(text: str) -> list[str]:
+    """The names in a text, dotted ones also by their beginnings."""
+    found = re.findall(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*", text)
+    return [".".join(parts[: i + 1]) for parts in (word.split(".") for word in found) for i in range(len(parts))]
 
 
 def bind(scope: Scope, name: str, named: Named) -> tuple[str, Scope]:
