@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
@@ -40,7 +41,7 @@ def create(root: Path, keys: Keys | None = None, decision_log: Path | None = Non
         if recorder is not None:
             recorder.close()
 
-    app = FastAPI(title="Policy service", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None)
+    app = FastAPIOffline(docs_url="/docs", redoc_url=None, title="Policy service", version="1", lifespan=lifespan)
     app.include_router(catalogue.router(state))
     app.openapi = lambda: openapi.document(app, state)  # type: ignore[method-assign]
     _health(app, state)

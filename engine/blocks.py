@@ -24,7 +24,7 @@ class BlockFault(Exception):
         super().__init__(message)
 
 
-class Told(Exception):  # noqa: N818
+class Told(Exception):
     """What is typed rests on something whose own fault has been told."""
 
 

@@ -16,15 +16,15 @@ from engine.model import Block, FactModel, FormulaModel, OutputModel, PassingMod
 from engine.naming import name_faults, text_faults
 from engine.ordering import circle_text, in_order
 from engine.plan import check_order
-from engine.policy import FactDef, FromPolicy, Machine, ParameterDef, Policy, RequirementDef, ScaleDef, TableDef, TransitionDef, ValueDef
+from engine.policy import FactDef, FromPolicy, Machine, ParameterDef, Policy, RequirementDef, ScaleDef, TableDef, ValueDef
 from engine.scope import Named, Scope, not_null_if, words
 from engine.shape import shape
 from engine.source import KeyPath, Source, read
 from engine.tables import check_table
+from engine.transitions import MACHINE_CODES, machine_of
 from engine.types import EnumType, NumberType, SetType, Type, decimal
 
 MAX_TYPING = 20
-MACHINE_CODES = ("wrong-actor", "not-open-in-state")
 
 
 def load_policy(path: Path, name: str | None = None) -> Policy:
@@ -102,7 +102,7 @@ class Checker:
             self.attempt(self._value, name)
         self.values = {name: self.values[name] for name in (*model.formulas, *model.outputs) if name in self.values}
         self._origins()
-        self.machine = self._machine()
+        self.machine = machine_of(self)
         self.requirements = tuple(r for i in range(len(model.requirements)) if (r := self.attempt(self._requirement, i)) is not None)
         self._passing_outputs()
         self.faults += text_faults(model, [*model.facts, *model.formulas, *model.outputs, *(f"parameters.{p}" for p in model.parameters)], self.source)
@@ -330,42 +330,6 @@ class Checker:
             self.fault(path, f"`{raw.code}` needs a `reason` in en and zh", None)
         return RequirementDef(
             raw.code, when, require, raw.effect, raw.on_unset == "fire", raw.reason, raw.remedy, raw.source, self.source.place(path)
-        )  # fmt: skip
-
-    def _machine(self) -> Machine | None:
-        raw, path = self.model.machine, ("machine",)
-        if (raw is not None) != ("machine" in (self.model.form if isinstance(self.model.form, list) else [self.model.form])):
-            self.fault(("form",), "the form `machine` and the part `machine` go together")
-        if raw is None:
-            return None
-        listed: dict[str, tuple[str, ...]] = {}
-        for part in ("state", "event", "actor"):
-            name = getattr(raw, part)
-            kind = self.facts[name].type if name in self.facts else None
-            if name is not None and name not in self.broken and not isinstance(kind, EnumType):
-                self.fault((*path, part), f"`{name}` is no enum fact", did_you_mean(name, self.facts))
-            listed[part] = kind.values if isinstance(kind, EnumType) else ()
-        for code in MACHINE_CODES:
-            if code not in {r.code for r in self.model.requirements}:
-                self.fault(("requirements",), f"a machine needs the requirement `{code}`", "with reason, remedy and source, without `when` and `require`")
-        arrows = [self.attempt(self._transition, i, listed) for i in range(len(raw.transitions))]
-        return Machine(raw.state, raw.event, raw.actor, listed["state"], listed["event"], tuple(a for a in arrows if a))
-
-    def _transition(self, i: int, listed: dict[str, tuple[str, ...]]) -> TransitionDef:
-        assert self.model.machine is not None
-        raw, path = self.model.machine.transitions[i], ("machine", "transitions", i)
-        states = (raw.from_,) if isinstance(raw.from_, str) else tuple(raw.from_)
-        checks = (("event", "event", (raw.event,)), ("from", "state", states), ("to", "state", (raw.to,)), ("actor", "actor", tuple(raw.actor or ())))
-        for key, part, values in checks:
-            for n, value in enumerate(values):
-                if value is not None and listed[part] and value not in listed[part]:
-                    self.fault((*path, key, n), f"`{value}` is not among the values of the {part}", did_you_mean(value, listed[part]))
-        when = None if raw.when is None else self.blocks.condition(raw.when, (*path, "when"), self.scope)
-        if raw.effect == "review" and (raw.reason is None or raw.remedy is None):
-            self.fault(path, f"`{raw.code}` needs `reason` and `remedy`: it asks for a review")
-        actors = None if raw.actor is None else tuple(raw.actor)
-        return TransitionDef(
-            raw.code, raw.event, states, raw.to, actors, when, raw.effect == "review", raw.reason, raw.remedy, raw.source, self.source.place(path)
         )  # fmt: skip
 
     # -- the file as a whole -------------------------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ class Typer:
             return s.Const(value=path, type=EnumType((path,)), place=place)
         owner = path.rpartition(".")[0]
         while owner:
-            if _stands_for(owner, scope):
+            if scope.has(owner):
                 return self._field(tree, self._dotted(tree, owner, scope, None), path[len(owner) + 1 :], scope)
             owner = owner.rpartition(".")[0]
         raise self.unknown(tree, path, scope, expect)
@@ -304,7 +304,7 @@ class Typer:
         """The dotted name that `tree` is, if it stands for nothing."""
         path = self.path(tree)
         heads = () if path is None else (path[: i or None] for i in (*(i for i, c in enumerate(path) if c == "."), 0))
-        return None if path is None or any(_stands_for(head, scope) for head in heads) else path
+        return None if path is None or any(scope.has(head) for head in heads) else path
 
     def _membership(self, left: ast.expr, right: ast.expr, scope: Scope) -> s.Node:
         place = self.place(left)
@@ -344,14 +344,15 @@ class Typer:
                 raise self.fault(tree, "`/` is not part of the rule language", "`divide(a, b, places)` divides and rounds half up")
             raise self.refused(tree, ast.unparse(tree)[:40])
         a, b = self.number(tree.left, scope), self.number(tree.right, scope)
-        assert isinstance(a.type, NumberType) and isinstance(b.type, NumberType)
+        assert isinstance(a.type, NumberType)
+        assert isinstance(b.type, NumberType)
         op = _OPERATORS[type(tree.op)]
         if op == "*":
             if a.type.unit and b.type.unit:
                 raise self.fault(tree, f"{a.type} times {b.type} has no meaning", "one of them must be without unit")
             places = None if a.type.places is None or b.type.places is None else a.type.places + b.type.places
         else:
-            if a.type.unit != b.type.unit and not _unitless_literal(a) and not _unitless_literal(b):
+            if a.type.unit != b.type.unit and not isinstance(a, s.Const) and not isinstance(b, s.Const):
                 raise self.fault(tree, f"`{op}` between {a.type} and {b.type}", "both sides need the same unit")
             places = None if a.type.places is None or b.type.places is None else max(a.type.places, b.type.places)
         signed = op == "-" or a.type.signed or b.type.signed
@@ -381,23 +382,12 @@ class Typer:
         return s.Parameter(name=name, key=key, type=kind.of, place=self.place(tree))
 
 
-def _stands_for(path: str, scope: Scope) -> bool:
-    """Is this the whole name of something?"""
-    head, _, rest = path.partition(".")
-    words = ("true", "false", "null", "as_of", "outcome", *(("transition", "next_state") if scope.transitions else ()))
-    return path in scope.variables or path in words or path in scope.facts or path in scope.formula_names or (head == "parameters" and rest in scope.parameters)
-
-
 def _number(places: int | None, unit: str | None, signed: bool) -> NumberType:
     if unit == "CNY" and places == 2:
         return NumberType("money", 2, "CNY", signed)
     if places == 0:
         return NumberType("integer", 0, unit, signed) if unit else (INTEGER if signed else COUNT)
     return NumberType("decimal", places, unit, signed)
-
-
-def _unitless_literal(node: s.Node) -> bool:
-    return isinstance(node, s.Const)
 
 
 def _compare_help(a: Type, b: Type) -> str | None:

@@ -51,6 +51,14 @@ class Scope:
         parameters = [f"parameters.{p}" for p in self.parameters]
         return [*self.facts, *parameters, *self.formula_names, *self.variables, *extra]
 
+    def has(self, path: str) -> bool:
+        """Is this the whole name of something?"""
+        head, _, rest = path.partition(".")
+        words = ("true", "false", "null", "as_of", "outcome", *(("transition", "next_state") if self.transitions else ()))
+        if path in self.variables or path in words or path in self.facts or path in self.formula_names:
+            return True
+        return head == "parameters" and rest in self.parameters
+
     def knowing(self, keys: Iterable[Key]) -> Scope:
         """The same scope where these values are known not to be null."""
         return replace(self, known=self.known | frozenset(keys))

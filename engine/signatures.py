@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engine.patterns import bad_pattern as bad_pattern
 from engine.syntax import Const, Node
 from engine.types import (
     BOOL,
