@@ -126,11 +126,48 @@ def _text(value: Any) -> str:
 
 def _value(value: Any) -> str:
     if hasattr(value, "model_dump"):
-        data = value.model_dump(by_alias=True, exclude_unset=True, exclude={"source", "code", "codes", "note"})
-        if set(data) == {"value"}:
-            data = data["value"]
-        return json.dumps(data, ensure_ascii=False) if isinstance(data, (dict, list)) else str(data)
-    return str(value)
+        value = value.model_dump(by_alias=True, exclude_unset=True, exclude={"source", "code", "codes", "note"})
+        if set(value) == {"value"}:
+            value = value["value"]
+    return readable(value)
+
+
+def readable(value: Any) -> str:
+    """A value of a rule file as lines: blocks as an author would read them aloud, anything else as it stands."""
+    if isinstance(value, dict):
+        if "first" in value:
+            return "\n".join(f"{_line(line)}" for line in value["first"])
+        if "each" in value:
+            return "\n".join(_each(value))
+        if "set" in value:
+            members = value["set"].items() if isinstance(value["set"], dict) else [m for line in value["set"] for m in line.items()]
+            return "\n".join(f"{name} if {_short(test)}" for name, test in members)
+        if "passing" in value:
+            return f"values of {value['passing']} with which nothing is denied"
+        return "\n".join(f"{key}: {readable(v)}" for key, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(readable(v) for v in value)
+    return _short(value)
+
+
+def _line(line: dict[str, Any]) -> str:
+    codes = ", ".join([*([line["code"]] if line.get("code") else []), *line.get("codes", [])])
+    told = f"  [{codes}]" if codes else ""
+    return f"else {_short(line['else'])}{told}" if "else" in line else f"{_short(line['then'])} if {_short(line['when'])}{told}"
+
+
+def _each(block: dict[str, Any]) -> list[str]:
+    lines = [f"for each {block['each']}" + (f" where {block['where']}" if "where" in block else "")]
+    if "order" in block:
+        lines.append("in order of " + ", ".join(block["order"]))
+    lines += [f"  {name} = {readable(v).replace(chr(10), '; ')}" for name, v in block.get("let", {}).items()]
+    if "keep" in block:
+        lines.append(f"keep if {block['keep']}")
+    rows = [{"record": block["record"]}] if "record" in block else block.get("rows", [])
+    for row in rows:
+        fields = ", ".join(f"{name}: {_short(v)}" for name, v in row["record"].items())
+        lines.append(f"give {fields}" + (f" if {row['when']}" if "when" in row else ""))
+    return lines
 
 
 def differences(found: dict[str, Any], cases: list[dict[str, Any]]) -> None:
@@ -159,8 +196,20 @@ def _change(change: dict[str, Any]) -> None:
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
             if before.get(key) != after.get(key):
-                console.print(f"      {key}: [red]{escape(_short(before.get(key)))}[/] → [green]{escape(_short(after.get(key)))}[/]")
+                _both(key, before.get(key), after.get(key))
     elif change["change"] == "changed":
-        console.print(f"      [red]{escape(_short(before))}[/] → [green]{escape(_short(after))}[/]")
+        _both("", before, after)
     else:
-        console.print(f"      [dim]{escape(_short(after if after is not None else before))}[/]")
+        console.print(f"[dim]{escape(_indented(readable(after if after is not None else before)))}[/]")
+
+
+def _both(key: str, before: Any, after: Any) -> None:
+    if key:
+        console.print(f"      {key}")
+    for mark, colour, value in (("-", "red", before), ("+", "green", after)):
+        if value is not None:
+            console.print(f"[{colour}]{escape(_indented(readable(value), mark))}[/]")
+
+
+def _indented(text: str, mark: str = "") -> str:
+    return "\n".join(f"        {mark} {line}".rstrip() for line in text.splitlines())
