@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -62,6 +63,7 @@ def serve(root: Path, host: str, port: int, workers: int, keys: str | None, deci
 
 def application() -> Decisions:
     """The application of one worker, from the settings of `serve`."""
+    gc.set_threshold(20_000, 20, 20)  # a request leaves no cycles behind; looking for them 30 times less often costs no memory
     settings = json.loads(os.environ[_SETTINGS])
     keys = api_keys.load(Path(settings["keys"]) if settings["keys"] else None)
     log = settings["decision_log"]

@@ -107,9 +107,12 @@ class Program:
                 rules, outcome, values = self.known()(slots, as_of, today)
                 if type(outcome) is not Unknown:
                     return Result(slots, rules, outcome, values, as_of, True, used)
-            except (EvaluationError, TypeError):
+            except (EvaluationError, TypeError, ArithmeticError):
                 pass
-        rules, outcome, values = self.open()(slots, as_of, today)
+        try:
+            rules, outcome, values = self.open()(slots, as_of, today)
+        except ArithmeticError:
+            raise EvaluationError("too-many-digits", f"a number of `{self.policy.name}` would have more than {EXACT.prec} digits") from None
         machine = self.policy.machine
         if machine is not None and outcome in ("allowed", "review"):
             target = values[self.value_index["next_state"]]

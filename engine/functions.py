@@ -56,6 +56,10 @@ def start_of_day(day: date) -> datetime:
     return datetime.combine(day, time(), SHANGHAI)
 
 
+#: Longer texts are not compared with a pattern: the time grows with the square of their length.
+MAX_MATCHED = 2_000
+
+
 def _moved(day: date, days: int) -> date:
     try:
         return day + timedelta(days=int(days))
@@ -137,6 +141,8 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 def matches(text: str, pattern: str) -> bool:
     """Does the whole text match the pattern?"""
+    if len(text) > MAX_MATCHED:
+        raise EvaluationError("text-too-long", f"a text of {len(text)} characters is not compared with a pattern, at most {MAX_MATCHED}")
     return _pattern(pattern).fullmatch(text) is not None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
+MAX_REPEATS, MAX_LONG_REPEATS, LONG = 12, 2, 50
 _PLAIN = {"LITERAL", "NOT_LITERAL", "ANY", "IN", "AT"}
 _REFUSED = "repetition inside a repeated group, alternatives in one, back references and look-around are not allowed"
 
@@ -19,7 +21,25 @@ def bad_pattern(pattern: str) -> str | None:
         return f"this is no pattern: {error}" if isinstance(error, re.error) else "this is no pattern"
     if found.state.flags & ~re.UNICODE:
         return "flags such as `(?i)` are not allowed in a pattern"
-    return None if _plain(found, False) else _REFUSED
+    if not _plain(found, False):
+        return _REFUSED
+    repeats = list(_repeats(found))
+    if len(repeats) > MAX_REPEATS or sum(most > LONG for most in repeats) > MAX_LONG_REPEATS:
+        return f"more than {MAX_REPEATS} repetitions, or more than {MAX_LONG_REPEATS} without a small limit, take too long on long texts"
+    return None
+
+
+def _repeats(parts: Any) -> Iterator[int]:
+    """The upper limit of every repetition in a parsed sequence."""
+    for kind, value in parts:
+        if str(kind) in ("MAX_REPEAT", "MIN_REPEAT"):
+            yield int(value[1])
+            yield from _repeats(value[2])
+        elif str(kind) == "SUBPATTERN":
+            yield from _repeats(value[3])
+        elif str(kind) == "BRANCH":
+            for way in value[1]:
+                yield from _repeats(way)
 
 
 def _plain(parts: Any, repeated: bool) -> bool:

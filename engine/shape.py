@@ -35,14 +35,16 @@ def _faults(source: Source, errors: list[Any]) -> list[Fault]:
     """One fault for each place, though a value that may be of several kinds is refused once for each of them."""
     found: list[Fault] = []
     unfit: dict[KeyPath, list[Any]] = {}
+    told: list[KeyPath] = []
     for error in errors:
         path = _path(source, error["loc"])
         if error["type"] in _KINDS or error["type"] == "literal_error":
             unfit.setdefault(path, []).append(error)
         else:
             found.append(_fault(source, path, error))
+            told += [path] if error["type"] == "too_short" else []
     for path, group in unfit.items():
-        if not any(len(other) > len(path) and other[: len(path)] == path for other in unfit):
+        if path not in told and not any(len(other) > len(path) and other[: len(path)] == path for other in unfit):
             found.append(_unfit(source, path, group))
     return found
 
@@ -59,14 +61,15 @@ def _path(source: Source, loc: tuple[str | int, ...]) -> KeyPath:
 def _unfit(source: Source, path: KeyPath, group: list[Any]) -> Fault:
     """A value that is of no kind that may stand there."""
     value = group[0]["input"]
-    choices = [c for error in group if error["type"] == "literal_error" for c in re.findall(r"'([^']*)'", error["ctx"]["expected"])]
+    expected = " ".join(error["ctx"]["expected"] for error in group if error["type"] == "literal_error")
+    choices = list(dict.fromkeys(re.findall(r"'([^']*)'", expected)))
     kinds = list(dict.fromkeys(_KINDS[e["type"]] for e in group if e["type"] in _KINDS))
     place = source.place(path)
-    if len(choices) > 1 and not isinstance(value, (list, dict)):
+    if len(choices) > 1 and not isinstance(value, (list, dict, type(None))):
         return Fault(place, f"{shown(value)} is not one of " + ", ".join(f"`{c}`" for c in choices), did_you_mean(str(value), choices))
     if "a text" in kinds:
         kinds = ["a text"]
-    wanted = [*kinds, *(f"`{c}`" for c in choices)]
+    wanted = [*kinds, *(["one of " + ", ".join(f"`{c}`" for c in choices)] if len(choices) > 1 else [f"`{c}`" for c in choices])]
     help = None if path else "`policy new` writes a first version"
     return Fault(place, f"expected {' or '.join(wanted)}, got {shown(value)}", help)
 
