@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import getcontext, setcontext
-from typing import Any
+from typing import Any, Protocol
 
 from engine import explain
 from engine import syntax as s
@@ -25,8 +25,15 @@ from engine.readers import reader_of
 from engine.tables import TableIndex
 from engine.types import EXACT
 
-#: Finds the program of another policy at an instant; None where no version is in force.
-Resolver = Callable[[str], "Program | None"]
+
+class Resolver(Protocol):
+    """Finds other policies at the instant of a question."""
+
+    def __call__(self, policy: str, /) -> Program | None:
+        """The program in force; None where there is none."""
+
+    def facts(self, policy: str, /) -> set[str]:
+        """The facts that any version of the policy asks for, with those of the policies that it uses."""
 
 
 @dataclass(slots=True)
@@ -144,8 +151,7 @@ class Program:
         except Exception:  # the generated reader cannot judge: whatever stopped it, the judge says what is wrong
             pass
         others = self._others(resolve)
-        also = {name for program in others.values() for name in program.reader.facts}
-        also |= {name for program in others.values() for name in program.also(resolve)}
+        also = self.also(resolve)
         slots = self.reader.slots(facts, also - set(self.reader.facts))
         used: tuple[str, ...] = ()
         if self.origins and resolve is not None:
@@ -166,7 +172,7 @@ class Program:
 
     def also(self, resolve: Resolver | None) -> set[str]:
         """The names of facts of all policies that this one uses."""
-        return {n for p in self._others(resolve).values() for n in (*p.reader.facts, *p.also(resolve))}
+        return set() if resolve is None else {n for policy in self.policy.uses for n in resolve.facts(policy)}
 
     def output(self, result: Result, name: str) -> Any:
         """The typed value of an output, Unknown or with unknown parts where it is not determined."""

@@ -13,7 +13,7 @@ import msgspec
 
 from engine import syntax as s
 from engine.kleene import Unknown, unknown_parts
-from engine.model import SourceRef, Texts
+from engine.model import SourceRef, Texts, TypeSpec
 from engine.plan import Plan, Rule
 from engine.policy import Policy
 from engine.types import DateTimeType, EnumType, ListType, RecordType, SetType, TextType, Type, nested, plain, plainer
@@ -122,7 +122,10 @@ def _labels(policy: Policy, kind: Type) -> dict[str, str]:
     """The Chinese names of the values of a parameter or output: those that the facts of the policy give them."""
     if not isinstance(kind, (EnumType, SetType, TextType)):
         return {}
-    return {value: zh for fact in policy.facts.values() for value, zh in (fact.values_zh or {}).items()}
+    specs: list[TypeSpec] = list(policy.model.facts.values())
+    for spec in specs:  # grows by the fields of lists while it is read
+        specs += (spec.fields or {}).values()
+    return {value: zh for spec in specs for value, zh in (spec.values_zh or {}).items()}
 
 
 class _Entry:

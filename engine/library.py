@@ -108,19 +108,8 @@ class Library:
         return releases.periods(releases.known(self._released.get(policy, ()), policy, known_at))
 
     def resolver(self, as_of: datetime, known_at: datetime | None) -> Resolver:
-        """Finds the policies that others use: in force at the same instants; a policy with drafts only is used in the draft that `as_of` falls to."""
-
-        def resolve(policy: str) -> Program | None:
-            try:
-                return self.in_force(policy, as_of, known_at).program
-            except NotFound:
-                versions = self.versions.get(policy, {})
-                if not versions or policy in self._released:
-                    return None
-                begun = [v for v in versions.values() if v.policy.effective_from <= to_date(as_of)]
-                return max(begun, key=lambda v: v.policy.effective_from).program if begun else None
-
-        return resolve
+        """Finds the policies that others use, in force at the same instants."""
+        return _Resolver(self, as_of, known_at)
 
     def _of(self, policy: str) -> dict[int, Version]:
         if policy not in self.versions:
@@ -131,6 +120,34 @@ class Library:
     def all(self) -> Iterator[Version]:
         for policy in self.policies():
             yield from (self.versions[policy][n] for n in sorted(self.versions[policy]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolver:
+    """The policies in force at one instant, as known at another; a policy with drafts only is used in the draft that `as_of` falls to."""
+
+    library: Library
+    as_of: datetime
+    known_at: datetime | None
+
+    def __call__(self, policy: str) -> Program | None:
+        try:
+            return self.library.in_force(policy, self.as_of, self.known_at).program
+        except NotFound:
+            versions = self.library.versions.get(policy, {})
+            if not versions or self.library.periods(policy, None):
+                return None
+            begun = [v for v in versions.values() if v.policy.effective_from <= to_date(self.as_of)]
+            return max(begun, key=lambda v: v.policy.effective_from).program if begun else None
+
+    def facts(self, policy: str) -> set[str]:
+        """The facts of every version of a policy and of those that it uses: a request may hold them whether or not one is in force."""
+        found: set[str] = set()
+        for version in self.library.versions.get(policy, {}).values():
+            found |= set(version.policy.facts)
+            for used in version.policy.uses:
+                found |= self.facts(used)
+        return found
 
 
 def rule_files(root: Path) -> list[Path]:
