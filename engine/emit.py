@@ -36,7 +36,8 @@ class Emitter:
         self.value_names = {name: f"v{i}" for i, name in enumerate(plan.values)}
         self.rule_names = {r.code: f"r{i}" for i, r in enumerate(plan.rules)}
         self.globals: dict[str, Any] = {name: getattr(kleene, name) for name in dir(kleene) if name.startswith("k_")}
-        self.globals |= {"Unknown": kleene.Unknown, "unknown_of": kleene.unknown_of, "each": lists.each, "make_plan": lists.Plan, "scale_amount": scale_amount}
+        self.globals |= {"Unknown": kleene.Unknown, "unknown_of": kleene.unknown_of, "scale_amount": scale_amount}
+        self.globals |= {"each": lists.each, "each_known": lists.each_known, "make_plan": lists.Plan}
         self.globals |= {f"fn_{name}": function for name, function in FUNCTIONS.items()} | {"distinct": distinct, "mul": operator.mul}
         self.constants: dict[Any, str] = {}
         self.atoms: dict[s.Node, str] = {}
@@ -350,7 +351,8 @@ class Emitter:
             when = "None" if row.when is None else step + self.emit(row.when, inner)
             rows += f"({when}, ({''.join(f'{step}{self.emit(v, inner)}, ' for v in row.values)})), "
         source = self.emit(node.source, env)
-        return f"each({source}, make_plan({where}, ({order}), ({''.join(f'{x}, ' for x in lets)}), ({growth}), {keep}, ({rows}), {node.whole}))"
+        run = "each_known" if self.known else "each"
+        return f"{run}({source}, make_plan({where}, ({order}), ({''.join(f'{x}, ' for x in lets)}), ({growth}), {keep}, ({rows}), {node.whole}))"
 
     def _preceding(self, node: s.Preceding, env: dict[str, str]) -> str:
         return self._preceding_now[node]

@@ -23,6 +23,26 @@ class Plan:
         )  # fmt: skip
 
 
+def each_known(source: Any, plan: Plan) -> tuple[Any, ...]:
+    """The list of records where everything is known."""
+    items = source if plan.where is None else [item for item in source if plan.where(item)]
+    for key, descending in reversed(plan.order):
+        items = sorted(items, key=key, reverse=descending)
+    sums: list[Any] = [0] * len(plan.preceding)
+    records: list[Any] = []
+    for item in items:
+        values: list[Any] = []
+        for step in plan.lets:
+            values.append(step(item, values, sums))
+        after = [total + step(item, values, sums) for total, step in zip(sums, plan.preceding, strict=True)] if sums else sums
+        if plan.keep is None or plan.keep(item, values, after):
+            for when, fields in plan.rows:
+                if when is None or when(item, values, after):
+                    records.append(tuple([f(item, values, after) for f in fields]))
+        sums = after
+    return tuple(records)
+
+
 def each(source: Any, plan: Plan) -> Any:
     """The list of records; unknown if it is unknown which items are kept or in which order. A record may hold unknown fields.
 

@@ -105,7 +105,7 @@ def list_reader(t: Type) -> Callable[[Any], tuple[tuple[Any, ...], bool]]:
             return tuple(sorted(raw, key=rank.__getitem__)), True
 
         return read_set
-    if isinstance(t, ListType) and isinstance(t.item, RecordType) and all("." not in x.name for x in t.item.fields):
+    if isinstance(t, ListType) and isinstance(t.item, RecordType):
         return _records(t.item)
 
     def read_texts(raw: Any) -> tuple[tuple[Any, ...], bool]:
@@ -115,15 +115,7 @@ def list_reader(t: Type) -> Callable[[Any], tuple[tuple[Any, ...], bool]]:
             raise Unexpected
         return tuple(raw), True
 
-    if isinstance(t, SetType) or not isinstance(t.item, RecordType):  # type: ignore[attr-defined]
-        return read_texts
-
-    def refuse(raw: Any) -> tuple[tuple[Any, ...], bool]:
-        if raw == []:
-            return (), True
-        raise Unexpected
-
-    return refuse
+    return read_texts
 
 
 def _records(t: RecordType) -> Callable[[Any], tuple[tuple[Any, ...], bool]]:
@@ -133,14 +125,30 @@ def _records(t: RecordType) -> Callable[[Any], tuple[tuple[Any, ...], bool]]:
         f"    if type(raw) is not list or len(raw) > {f.MAX_ITEMS}: raise Unexpected",
         "    items = []",
         "    for d in raw:",
-        f"        if type(d) is not dict or len(d) != {len(t.fields)}: raise Unexpected",
     ]
+    tree: dict[str, Any] = {}
     for i, x in enumerate(t.fields):
-        lines.append(f"        f{i} = d[{x.name!r}]")
-        lines.append(f"        if f{i} is M: pass")
-        lines += [f"        {line}" for line in _convert(f"f{i}", x.type, x.nullable, env)]
+        *parents, last = x.name.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = i
+    _record_level(tree, "d", lines, env, t)
     lines.append(f"        items.append(({''.join(f'f{i}, ' for i in range(len(t.fields)))}))")
     lines.append("    return tuple(items), True")
     exec(compile("\n".join(lines), "<record reader>", "exec"), env)
     read: Callable[[Any], tuple[tuple[Any, ...], bool]] = env["read"]
     return read
+
+
+def _record_level(tree: dict[str, Any], source: str, lines: list[str], env: dict[str, Any], t: RecordType) -> None:
+    """Every field of a record must be there; anything else goes to the judge."""
+    lines.append(f"        if type({source}) is not dict or len({source}) != {len(tree)}: raise Unexpected")
+    for j, (key, below) in enumerate(tree.items()):
+        if isinstance(below, dict):
+            lines.append(f"        {source}_{j} = {source}[{key!r}]")
+            _record_level(below, f"{source}_{j}", lines, env, t)
+        else:
+            lines.append(f"        f{below} = {source}[{key!r}]")
+            lines.append(f"        if f{below} is M: pass")
+            lines += [f"        {line}" for line in _convert(f"f{below}", t.fields[below].type, t.fields[below].nullable, env)]
