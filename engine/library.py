@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
-from cachetools import LRUCache
-
 from engine import releases
 from engine.check import check_policy
 from engine.decide import Program, Resolver
@@ -57,12 +55,11 @@ class Library:
     stamps: dict[str, tuple[int, int]]
     unserved: list[str] = field(default_factory=list)
     _released: dict[str, list[Release]] = field(init=False, repr=False)
-    _found: LRUCache[tuple[str, date, datetime | None], Version] = field(init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _found: dict[tuple[str, date, datetime | None], Version] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._released = {}
-        self._found = LRUCache(REMEMBERED)
+        self._found = {}
         for r in self.ledger:
             self._released.setdefault(r.policy, []).append(r)
 
@@ -88,8 +85,9 @@ class Library:
         found = self._found.get(key)
         if found is None:
             found = self._in_force(policy, day, known_at)
-            with self._lock:
-                self._found[key] = found
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
+            self._found[key] = found
         return found
 
     def _in_force(self, policy: str, day: date, known_at: datetime | None) -> Version:
