@@ -1,6 +1,7 @@
 """Policies that use other policies: a fact that the request leaves out is taken from the outcome or an output of the policy that gives it.
 
-Which policies are asked, and in which order, is forward chaining: each policy is a rule that fires once the policies it needs have been asked.
+Forward chaining: each such fact is a rule of its own network (durable_rules), which fires where the fact is unknown and the request feeds the
+policy that gives it; what it gives is a fact for the rules of this policy. The other policy does the same for the policies that it uses.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import EvaluationError, FactsError
 from engine.functions import to_date
 from engine.kleene import Unknown, holds_unknown, unknown_of
+from engine.network import Network
 from engine.policy import FactDef, FromPolicy
 from engine.types import ListType, RecordType, plain
 
@@ -25,15 +27,13 @@ def derive(
     values = list(slots)
     used: list[str] = []
     answers: dict[Any, Any] = {}
-    for fact in program.origins:
+    bindings = {f.name: _bindings(program, f.origin, slots, as_of) for f in program.origins if f.origin is not None}
+    for fact, fires in zip(program.origins, _fired(program, slots, raw, bindings, resolve, others), strict=True):
+        if not fires:
+            continue
         index = program.fact_index[fact.name]
         assert fact.origin is not None
-        other = others.get(fact.origin.policy)
-        if type(values[index]) is not Unknown or other is None:
-            continue
-        bound = _bindings(program, fact.origin, tuple(values), as_of)
-        if not bound and not _sent_for(other, program, raw, resolve):
-            continue
+        other, bound = others[fact.origin.policy], bindings[fact.name]
         own = _facts_of(other, raw, program, bound, resolve)
         key = (fact.origin.policy, repr(sorted(bound.items())))
         if key not in answers:
@@ -45,6 +45,24 @@ def derive(
         elif given.paths and not given.error and _sent_for(other, program, raw, resolve):
             values[index] = Unknown(given.paths - {n for n, _ in fact.origin.bindings} or frozenset([fact.name]), given.unset, None, values[index].low)
     return tuple(values), tuple(dict.fromkeys(used))
+
+
+def _fired(
+    program: Program, slots: tuple[Any, ...], raw: Any, bindings: dict[str, dict[str, Any]], resolve: Resolver, others: dict[str, Program]
+) -> tuple[int, ...]:
+    """Which of the facts are to be taken from their policies: what the network of the policy says."""
+    signature = []
+    for fact in program.origins:
+        assert fact.origin is not None
+        other = others.get(fact.origin.policy)
+        signature.append(int(type(slots[program.fact_index[fact.name]]) is Unknown))
+        signature.append(int(other is not None and (bool(bindings[fact.name]) or _sent_for(other, program, raw, resolve))))
+    return program.chain.fire(tuple(signature))
+
+
+def network(facts: list[FactDef]) -> Network:
+    """One rule for each fact: it is unknown, and its policy can be asked."""
+    return Network([[{2 * i: 1, 2 * i + 1: 1}] for i in range(len(facts))])
 
 
 def _bindings(program: Program, origin: FromPolicy, slots: tuple[Any, ...], as_of: datetime) -> dict[str, Any]:

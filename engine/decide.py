@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import getcontext, setcontext
 from typing import Any, Protocol
 
-from engine import explain
+from engine import chain, explain
 from engine import syntax as s
 from engine.conditions import read_by
 from engine.emit import Emitter, Run
@@ -64,6 +64,7 @@ class Program:
         self.fact_index = {name: i for i, name in enumerate(self.policy.facts)}
         self.value_index = {name: i for i, name in enumerate(self.plan.values)}
         self.origins = [f for f in self.policy.facts.values() if f.origin is not None]
+        self.chain = chain.network(self.origins)
         self._known: Run | None = None
         self._open: Run | None = None
         self._building = threading.RLock()
@@ -155,9 +156,7 @@ class Program:
         slots = self.reader.slots(facts, also - set(self.reader.facts))
         used: tuple[str, ...] = ()
         if self.origins and resolve is not None:
-            from engine.chain import derive
-
-            slots, used = derive(self, slots, facts, as_of, resolve, others)
+            slots, used = chain.derive(self, slots, facts, as_of, resolve, others)
         known = not any(type(v) is Unknown or holds_unknown(v) for v in slots)
         return slots, known, used
 
