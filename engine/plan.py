@@ -6,7 +6,7 @@ values and rules of later layers: forward chaining.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine import syntax as s
 from engine.conditions import fired
@@ -58,8 +58,7 @@ class Plan:
 
 def plan(policy: Policy) -> Plan:
     """Order a policy. Raises RuleFileError if values and rules depend on each other in a circle."""
-    rules = {("rule", r.code): r for r in rules_of(policy)}
-    values = {n: v.node for n, v in policy.values.items()} | machine_values(policy.machine)
+    rules, values = _parts(policy)
     needs = _all_needs(rules, values)
     order = _ordered(policy, rules, needs)
     level: dict[Key, int] = {}
@@ -76,10 +75,30 @@ def plan(policy: Policy) -> Plan:
     return Plan(steps, list(rules.values()), values)
 
 
+def _parts(policy: Policy) -> tuple[dict[Key, Rule], dict[str, s.Node]]:
+    """The rules that networks match, and the values.
+
+    In a policy that classifies, the lines of a `first` are rules too: the first that applies gives the class.
+    """
+    rules = rules_of(policy)
+    values: dict[str, s.Node] = {n: v.node for n, v in policy.values.items()}
+    for name, node in values.items() if "classify" in policy.forms else ():
+        if isinstance(node, s.First):
+            lines = []
+            for number, line in enumerate(node.lines, 1):
+                if line.when is not None:
+                    code = f"{name}#{number}"
+                    rules.append(Rule(f"→{code}", line.when, None, None, "transition", False, line.place))
+                    line = replace(line, when=s.Applies(code=code, place=line.when.place))
+                lines.append(line)
+            values[name] = replace(node, lines=tuple(lines))
+    values |= machine_values(policy.machine)
+    return {("rule", r.code): r for r in rules}, values
+
+
 def check_order(policy: Policy) -> None:
     """Raises RuleFileError if values and rules depend on each other in a circle."""
-    rules = {("rule", r.code): r for r in rules_of(policy)}
-    values = {n: v.node for n, v in policy.values.items()} | machine_values(policy.machine)
+    rules, values = _parts(policy)
     _ordered(policy, rules, _all_needs(rules, values))
 
 
