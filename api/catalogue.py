@@ -19,14 +19,6 @@ class Text(BaseModel):
     zh: str
 
 
-class PeriodView(BaseModel):
-    """When a released version is in force; `until` is the first day no longer in force."""
-
-    version: int
-    from_: str
-    until: str | None
-
-
 class VersionView(BaseModel):
     version: int
     status: str

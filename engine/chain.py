@@ -6,6 +6,7 @@ policy that gives it; what it gives is a fact for the rules of this policy. The 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,14 @@ from engine.errors import EvaluationError, FactsError
 from engine.functions import to_date
 from engine.kleene import Unknown, holds_unknown, unknown_of
 from engine.network import Network
-from engine.policy import FactDef, FromPolicy
-from engine.types import ListType, RecordType, plain
+from engine.policy import FactDef
+from engine.types import ListType, RecordType, Type, plain
 
 if TYPE_CHECKING:
     from engine.decide import Program, Resolver
+
+#: Facts set for the other policy: name there, function of the slots, the instant and the day, and type.
+Bindings = list[tuple[str, Callable[[tuple[Any, ...], Any, Any], Any], Type]]
 
 
 def derive(
@@ -27,8 +31,9 @@ def derive(
     values = list(slots)
     used: list[str] = []
     answers: dict[Any, Any] = {}
-    bindings = {f.name: _bindings(program, f.origin, slots, as_of) for f in program.origins if f.origin is not None}
-    for fact, fires in zip(program.origins, _fired(program, slots, raw, bindings, resolve, others), strict=True):
+    fed = {name: _sent_for(other, program, raw, resolve) for name, other in others.items()}
+    bindings = {f.name: _bound(program, f.name, slots, as_of) for f in program.origins if type(slots[program.fact_index[f.name]]) is Unknown}
+    for fact, fires in zip(program.origins, program.chain.fire(_signature(program, bindings, fed)), strict=True):
         if not fires:
             continue
         index = program.fact_index[fact.name]
@@ -42,22 +47,18 @@ def derive(
         given = _given(other, answers[key], fact.origin.output)
         if type(given) is not Unknown:
             values[index] = _fitting(given, fact)
-        elif given.paths and not given.error and _sent_for(other, program, raw, resolve):
+        elif given.paths and not given.error and fed[fact.origin.policy]:
             values[index] = Unknown(given.paths - {n for n, _ in fact.origin.bindings} or frozenset([fact.name]), given.unset, None, values[index].low)
     return tuple(values), tuple(dict.fromkeys(used))
 
 
-def _fired(
-    program: Program, slots: tuple[Any, ...], raw: Any, bindings: dict[str, dict[str, Any]], resolve: Resolver, others: dict[str, Program]
-) -> tuple[int, ...]:
-    """Which of the facts are to be taken from their policies: what the network of the policy says."""
-    signature = []
+def _signature(program: Program, bindings: dict[str, dict[str, Any]], fed: dict[str, bool]) -> tuple[int, ...]:
+    """For the network: is each fact unknown, and does the request feed the policy that gives it (or does the question set facts there)?"""
+    found = []
     for fact in program.origins:
         assert fact.origin is not None
-        other = others.get(fact.origin.policy)
-        signature.append(int(type(slots[program.fact_index[fact.name]]) is Unknown))
-        signature.append(int(other is not None and (bool(bindings[fact.name]) or _sent_for(other, program, raw, resolve))))
-    return program.chain.fire(tuple(signature))
+        found += [int(fact.name in bindings), int(fact.origin.policy in fed and (bool(bindings.get(fact.name)) or fed[fact.origin.policy]))]
+    return tuple(found)
 
 
 def network(facts: list[FactDef]) -> Network:
@@ -65,20 +66,10 @@ def network(facts: list[FactDef]) -> Network:
     return Network([[{2 * i: 1, 2 * i + 1: 1}] for i in range(len(facts))])
 
 
-def _bindings(program: Program, origin: FromPolicy, slots: tuple[Any, ...], as_of: datetime) -> dict[str, Any]:
+def _bound(program: Program, fact: str, slots: tuple[Any, ...], as_of: datetime) -> dict[str, Any]:
     """The facts that the question sets for the other policy, as JSON data; what is unknown is left out."""
-    from engine.emit import Emitter
-
-    found = {}
-    for name, node in origin.bindings:
-        emitter = Emitter(program.policy, program.plan, program.tables, known=False)
-        code = emitter.emit(node, {})
-        names = "".join(f"{slot}, " for slot in emitter.slots.values())
-        exec(f"def bound(F, as_of, today):\n    ({names}) = F\n    return {code}", emitter.globals)
-        value = emitter.globals["bound"](slots, as_of, to_date(as_of))
-        if type(value) is not Unknown and value is not None:
-            found[name] = plain(value, node.type)
-    return found
+    values = [(name, function(slots, as_of, to_date(as_of)), kind) for name, function, kind in program.bindings[fact]]
+    return {name: plain(value, kind) for name, value, kind in values if type(value) is not Unknown and value is not None}
 
 
 def _sent_for(other: Program, program: Program, raw: dict[str, Any], resolve: Resolver) -> bool:

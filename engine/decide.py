@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import getcontext, setcontext
+from functools import cached_property
 from typing import Any, Protocol
 
 from engine import chain, explain
 from engine import syntax as s
 from engine.conditions import read_by
 from engine.emit import Emitter, Run
-from engine.errors import EvaluationError, FactsError
+from engine.errors import BadFact, EvaluationError, FactsError, did_you_mean
 from engine.facts import FactReader
 from engine.functions import to_date
 from engine.kleene import Unknown, holds_unknown, unknown_parts
@@ -81,12 +82,16 @@ class Program:
                 self._open = self._open or Emitter(self.policy, self.plan, self.tables, known=False).function()
         return self._open
 
+    @cached_property
+    def bindings(self) -> dict[str, chain.Bindings]:
+        """For each fact that another policy gives: the facts that its question sets there, as functions of the slots."""
+        emitter = Emitter(self.policy, self.plan, self.tables, known=False)
+        return {f.name: [(n, emitter.expression(node), node.type) for n, node in f.origin.bindings] for f in self.origins if f.origin is not None}
+
     # -- asking --------------------------------------------------------------------------------------------------------------------
 
     def check(self, facts: Any, as_of: datetime, resolve: Resolver | None = None, trace: bool = False) -> dict[str, Any]:
         """The answer to one case. Raises FactsError, EvaluationError."""
-        if getcontext() is not EXACT:
-            setcontext(EXACT)
         result = self.result(facts, as_of, resolve)
         answer = self.words.answer(self, result)
         if trace:
@@ -97,8 +102,6 @@ class Program:
         """As check, but a machine answers with the events that are open in its state."""
         if self.policy.machine is None:
             return self.check(facts, as_of, resolve, trace)
-        if getcontext() is not EXACT:
-            setcontext(EXACT)
         from engine.machine import open_events
 
         return open_events(self, facts, as_of, resolve)
@@ -126,10 +129,10 @@ class Program:
             target = values[self.value_index["next_state"]]
             if type(target) is Unknown:
                 outcome = target
-        self._fail_if_it_matters(rules, outcome, values)
+        self._fail_if_it_matters(outcome, values)
         return Result(slots, rules, outcome, values, as_of, False, used)
 
-    def _fail_if_it_matters(self, rules: tuple[Any, ...], outcome: Any, values: tuple[Any, ...]) -> None:
+    def _fail_if_it_matters(self, outcome: Any, values: tuple[Any, ...]) -> None:
         waiting = [outcome] if type(outcome) is Unknown else []
         for name in self.policy.outputs:
             if name in self.value_index:
@@ -143,6 +146,9 @@ class Program:
     # -- facts, also those that other policies give --------------------------------------------------------------------------------
 
     def slots(self, facts: Any, as_of: datetime, resolve: Resolver | None) -> tuple[tuple[Any, ...], bool, tuple[str, ...]]:
+        """The typed facts, whether all are known, and the digests of the policies that gave some. From here on arithmetic is exact."""
+        if getcontext() is not EXACT:
+            setcontext(EXACT)
         try:
             slots, known = self.read(facts)
             if known or not self.origins:
@@ -183,8 +189,6 @@ class Program:
 
 def with_parameters(policy: Policy, overrides: Mapping[str, Any]) -> Policy:
     """The policy with some parameters changed (a what-if). Raises FactsError that names the parameters that do not fit."""
-    from engine.errors import BadFact, did_you_mean
-
     parameters, bad = dict(policy.parameters), []
     patterns = patterns_of(policy)
     for name, raw in overrides.items():

@@ -73,9 +73,3 @@ def _entries(a: dict[str, Any], b: dict[str, Any], part: str, texts: list[dict[s
 
 def _without_words(entry: Any) -> Any:
     return {k: v for k, v in entry.items() if k not in TEXT_KEYS} if isinstance(entry, dict) else entry
-
-
-def is_empty(found: dict[str, Any]) -> bool:
-    """Do the two versions decide by the same rules?"""
-    parts = ("parameters", "facts", "formulas", "tables", "scales", "outputs", "requirements", "transitions")
-    return not any(found[part] for part in parts)

@@ -69,6 +69,13 @@ class Emitter:
         run: Run = self.globals["run"]
         return run
 
+    def expression(self, node: s.Node) -> Callable[[tuple[Any, ...], Any, Any], Any]:
+        """The function of one expression over the fact slots, the instant and the day."""
+        slots = f"    ({', '.join(self.slots.values())},) = F\n" if self.slots else ""
+        exec(f"def expression(F, as_of, today):\n{slots}    return {self.emit(node, {})}", self.globals)
+        function: Callable[[tuple[Any, ...], Any, Any], Any] = self.globals["expression"]
+        return function
+
     def layer(self, layer: Layer) -> list[str]:
         lines = []
         number = len([k for k in self.globals if k.startswith("net")])

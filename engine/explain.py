@@ -86,7 +86,7 @@ class Words:
         warnings: list[Any] = []
         if True in result.rules:
             for i, entry in self.told_rules:
-                if result.rules[i] is True or result.rules[i] == 1:
+                if result.rules[i] == 1:
                     (warnings if entry.rule.effect == "warn" else reasons).append(entry.told(result))
         outcome = result.outcome
         missing: list[str] = []

@@ -56,10 +56,6 @@ def _many(n: Node) -> bool:
     return isinstance(n.type, (ListType, SetType))
 
 
-def _any(n: Node) -> bool:
-    return True
-
-
 def _fixed(result: Type, *wants: tuple[Callable[[Node], bool], str]) -> Signature:
     def check(arguments: Sequence[Node]) -> tuple[Type, bool] | str:
         if len(arguments) != len(wants):

@@ -116,7 +116,6 @@ class RecordType(Type):
 @dataclass(frozen=True, slots=True)
 class ListType(Type):
     item: Type
-    nullable_items: bool = False
 
     def __str__(self) -> str:
         return f"list of {'record' if isinstance(self.item, RecordType) else self.item}"
