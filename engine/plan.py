@@ -181,8 +181,8 @@ def machine_values(machine: Machine | None) -> dict[str, s.Node]:
         codes.append(s.Line(when=s.Applies(code=t.code), then=s.Const(value=t.code, type=EnumType((t.code,)))))
         states.append(s.Line(when=s.Applies(code=t.code), then=to))
     return {
-        "transition": s.First(lines=(*codes, s.Line(when=None, then=null)), nullable=True),
-        "next_state": s.First(lines=(*states, s.Line(when=None, then=null)), nullable=True),
+        "transition": s.First(lines=(*codes, s.Line(when=None, then=null)), type=EnumType(tuple(t.code for t in machine.transitions)), nullable=True),
+        "next_state": s.First(lines=(*states, s.Line(when=None, then=null)), type=EnumType(machine.states), nullable=True),
     }
 
 
