@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import ibis
@@ -10,11 +11,12 @@ import ibis.expr.types as ir
 
 from engine.types import BOOL, NumberType, Type
 from simulations.bounds import settled
-from simulations.items import Body, bits_in, filtered, item_of, mapped_array, size, some
+from simulations.items import Bind, Body, bits_in, filtered, item_of, mapped_array, packed, shape_for, size, some, struct
 from simulations.logic import conjunction, inverse
-from simulations.lowered import Flag, Lowered, both, cast, choose, condition, constant, decimal_type, either, negated, number, surely_not
-from simulations.numbers import Bind
+from simulations.lowered import Flag, Lowered, Shape, both, cast, choose, condition, constant, decimal_type, either, negated, number, surely_not
 
+#: The fields of a prepared item: its value, and whether it counts.
+VALUE, HELD = "value", "held"
 #: Lists have at most 10,000 items: so many digits more has their sum.
 MORE_DIGITS = 5
 
@@ -31,6 +33,36 @@ class Items:
         self.condition = None if test is None else test(sample)
         self.sample = None if value is None else value(sample)
         self.doubtful = self.condition is not None and self.condition.maybe
+        if self.sample is not None and self.sample.fields is None and (self.doubtful or self.sample.maybe):
+            self._prepare()
+
+    def _prepare(self) -> None:
+        """Condition and value of each item are worked out once and kept beside each other: sums and bounds read them several times."""
+        test, value, inner = self.test, self.value, self.shape
+        assert value is not None
+        assert self.sample is not None
+        fields = {VALUE: shape_for(self.sample)}
+        if test is not None and self.condition is not None:
+            fields[HELD] = shape_for(self.condition)
+
+        def prepared(x: ir.Value) -> ir.Value:
+            item = item_of(x, inner)
+            found = packed(VALUE, value(item), fields[VALUE])
+            return struct(found | (packed(HELD, test(item), fields[HELD]) if test is not None else {}))
+
+        blank = self.source.blank
+        if blank is not None:
+            parts = {VALUE: value(blank)} | ({HELD: test(blank)} if test is not None else {})
+            blank = Lowered(self.shape.type, self.source.value, fields=parts)
+        self.array = self.bind(mapped_array(self.array, self.variable, prepared))
+        self.source = replace(self.source, blank=blank)
+        self.shape = Shape(self.shape.type, fields=tuple(fields.items()))
+        self.value = lambda item: item.part(VALUE)
+        if test is not None:
+            self.test = lambda item: item.part(HELD)
+        sample = self._sample()
+        self.sample = self.value(sample)
+        self.condition = None if self.test is None else self.test(sample)
 
     def _sample(self) -> Lowered:
         """An item in a lambda that is thrown away: tells what the condition and the value are like."""

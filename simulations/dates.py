@@ -13,8 +13,8 @@ import ibis.expr.types as ir
 from engine.errors import EvaluationError
 from engine.functions import FUNCTIONS, is_working_day
 from engine.types import BOOL, DATE, DATETIME, INTEGER, DateTimeType, Type
+from simulations.items import Bind
 from simulations.lowered import ERROR_BIT, Flag, Lowered, both, cast, choose, condition, constant, either, mask_of, negated, never, number
-from simulations.numbers import Bind
 
 LAST_DAY = date(9999, 12, 31)
 FIRST_DAY = date(1, 1, 1)

@@ -14,6 +14,7 @@ from engine.types import BOOL, TEXT, ListType, NumberType, RecordType, SetType, 
 from simulations.aggregates import MORE_DIGITS, Items
 from simulations.items import (
     ITEM,
+    Bind,
     array_type,
     empty_blank,
     filtered,
@@ -47,7 +48,6 @@ from simulations.lowered import (
     surely_not,
     truth,
 )
-from simulations.numbers import Bind
 
 # -- made by rules --------------------------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from engine.types import BOOL, NumberType, Type
 from simulations.bounds import Bound, decided, greatest_of_all, least_of_all, lower, settled, upper
 from simulations.exact import inverted
-from simulations.items import array_type, common_shape, reshaped
+from simulations.items import Bind, array_type, common_shape, reshaped
 from simulations.lowered import (
     Flag,
     Lowered,
@@ -30,7 +30,6 @@ from simulations.lowered import (
     negated,
     truth,
 )
-from simulations.numbers import Bind
 
 
 def inverse(a: Lowered) -> Lowered:

@@ -15,7 +15,7 @@ from engine.policy import Cell, ScaleDef, TableDef, TableRow
 from engine.tables import TableIndex, scale_amount
 from engine.types import BOOL, BoolType, EnumType, ListType, MapType, NumberType, RecordType, Type
 from simulations.bounds import either_of
-from simulations.items import array_type, filtered, item_of, packed, shape_for, struct
+from simulations.items import Bind, array_type, filtered, item_of, packed, shape_for, struct
 from simulations.logic import chosen, compared, conjunction, disjunction
 from simulations.lowered import (
     ERROR_BIT,
@@ -38,7 +38,7 @@ from simulations.lowered import (
     surely,
     surely_not,
 )
-from simulations.numbers import Bind, arithmetic, extreme
+from simulations.numbers import arithmetic, extreme
 
 #: So many combinations of the values of enum and bool inputs are looked up beforehand, one by one.
 MAX_COMBINATIONS = 512

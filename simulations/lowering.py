@@ -18,7 +18,7 @@ from engine.types import BOOL, TEXT, EnumType, ListType, MapType, SetType
 from simulations import lists, logic, lookups, numbers, texts
 from simulations.aggregates import Items, all_of, any_of, count, outermost, total
 from simulations.dates import Dates
-from simulations.items import Body
+from simulations.items import Body, bind_inside
 from simulations.lowered import UNSET, Lowered, NotLowered, choose, condition, constant, mask_of, never, truth
 from simulations.stages import Stages
 
@@ -26,6 +26,7 @@ _DATES = {
     "date", "start_of_day", "add_days", "add_months", "add_working_days", "working_days_between", "is_working_day", "days_between", "minutes_between",
     "year", "month", "day",
 }  # fmt: skip
+_GROWING = (s.Arithmetic, s.Call, s.If, s.First, s.Aggregate, s.Negative)
 _TEXTS = {"length", "upper", "lower", "matches"}
 
 
@@ -141,11 +142,11 @@ class Lowering:
         value = choose([(going, target.value)], never(TEXT, 0).value)
         return Lowered(target.type, value, outcome.maybe, outcome.kinds, condition(outcome.unknown), outcome.mask, True)
 
-    def bound(self, a: Lowered) -> Lowered:
-        """The value with its companions as columns of an earlier step."""
+    def bound(self, a: Lowered, scope: Scope = ROW) -> Lowered:
+        """The value with its companions as columns of an earlier step (inside a lambda: named around it)."""
         if a.is_static or a.fields is not None:
             return a
-        bind = self.stages.bind
+        bind = self.bind(scope)
         low, high = (None if b is None else b if b.is_static else replace(b, value=bind(b.value)) for b in (a.low, a.high))
         flag = None if a.flag is None else bind(a.flag)
         return replace(a, value=bind(a.value), flag=flag, mask=None if a.mask is None else bind(a.mask), low=low, high=high)
@@ -154,11 +155,13 @@ class Lowering:
 
     def node(self, node: s.Node, scope: Scope) -> Lowered:
         method: Callable[[Any, Scope], Lowered] = getattr(self, f"_{type(node).__name__.lower()}")
-        return method(node, scope)
+        found = method(node, scope)
+        # what may be unknown has bounds, which repeat their parts: they must not grow with every step
+        return self.bound(found, scope) if found.maybe and isinstance(node, _GROWING) else found
 
     def bind(self, scope: Scope) -> Callable[[ir.Value], ir.Value]:
-        """Inside a lambda nothing can be made a column."""
-        return (lambda value: value) if scope.inner else self.stages.bind
+        """Gives a value that is used several times a name: a column of an earlier step, or inside a lambda a name around its body."""
+        return bind_inside if scope.inner else self.stages.bind
 
     def all(self, nodes: Any, scope: Scope) -> list[Lowered]:
         return [self.node(n, scope) for n in nodes]

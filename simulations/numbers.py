@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -26,6 +26,7 @@ from simulations.bounds import (
     upper,
 )
 from simulations.exact import exact
+from simulations.items import Bind
 from simulations.lowered import (
     ERROR_BIT,
     LONG_DIGITS,
@@ -44,9 +45,6 @@ from simulations.lowered import (
     never,
     number,
 )
-
-#: Makes a value that is used several times a column of its own, where that is possible.
-Bind = Callable[[ir.Value], ir.Value]
 
 
 def arithmetic(op: str, a: Lowered, b: Lowered, t: Type) -> Lowered:

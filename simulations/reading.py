@@ -24,7 +24,7 @@ from simulations import columns
 from simulations.bounds import settled
 from simulations.columns import Profile
 from simulations.dates import CALENDAR_SCHEMA, CALENDAR_TABLE, Dates
-from simulations.items import array_type, bits_in, blank_of, item_of, mapped_array, shape_of, some, struct
+from simulations.items import array_type, bits_in, blank_of, item_of, mapped_array, row_bind, shape_of, some, struct
 from simulations.logic import chosen
 from simulations.lowered import (
     ANY_ERROR,
@@ -91,9 +91,13 @@ def read(
     stages = Stages(source)
     moment = constant(as_of, DATETIME) if as_of is not None else Lowered(DATETIME, source[columns.AS_OF])
     results: dict[str, ir.Value] = {}
-    for prefix, policy in versions.items():
-        reading = Reading(policy, source, profile, moment, stages, dates, uses)
-        results |= {f"{prefix}:{name}": value for name, value in reading.answers(wanted).items()}
+    token = row_bind.set(stages.bind)
+    try:
+        for prefix, policy in versions.items():
+            reading = Reading(policy, source, profile, moment, stages, dates, uses)
+            results |= {f"{prefix}:{name}": value for name, value in reading.answers(wanted).items()}
+    finally:
+        row_bind.reset(token)
     return stages.table(results, tuple(table.columns))
 
 
