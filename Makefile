@@ -24,7 +24,7 @@ lint: setup
 	$(BIN)/policy lint
 
 types: setup
-	$(BIN)/mypy engine api cli
+	$(BIN)/mypy engine simulations proofs api cli
 
 cases: setup
 	$(BIN)/policy test
