@@ -1,1 +1,1 @@
-"""What-if over a population: not built yet. One case can be varied with `POST /v1/policies/{policy}/what-if`."""
+"""What-if over a population: what a candidate version changes, in people and in money."""

@@ -1,4 +1,4 @@
-"""Requests as a canonical population table (simulations/columns.py), with the profile that is true of them."""
+"""Requests as a canonical population table (simulations/population/columns.py), with the profile that is true of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from engine.types import (
     SetType,
     Type,
 )
-from simulations.columns import UNKNOWN, Column, Profile
+from simulations.population.columns import UNKNOWN, Column, Profile
 
 #: One request: typed values by fact name (Unknown where absent), and its instant.
 Row = tuple[Mapping[str, Any], datetime]

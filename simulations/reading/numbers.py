@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 
 from engine.functions import ceil, divide, floor, round_half_up
 from engine.types import NumberType, Type
-from simulations.bounds import (
+from simulations.reading.bounds import (
     Bound,
     bounded,
     greatest_of_all,
@@ -25,9 +25,9 @@ from simulations.bounds import (
     settled,
     upper,
 )
-from simulations.exact import exact
-from simulations.items import Bind
-from simulations.lowered import (
+from simulations.reading.exact import exact
+from simulations.reading.items import Bind
+from simulations.reading.lowered import (
     ERROR_BIT,
     LONG_DIGITS,
     MAX_DIGITS,

@@ -1,4 +1,4 @@
-"""The population reading: one or more versions of a policy as one query over a table of cases (simulations/columns.py says what such a table is).
+"""The population reading: one or more versions of a policy as one query over a table of cases (simulations/population/columns.py says what such a table is).
 
     table = ibis.table(schema, name="population")
     answers = read(table, {"base": v3, "new": v4}, profile, as_of)
@@ -20,13 +20,13 @@ from engine import syntax as s
 from engine.errors import PolicyError
 from engine.policy import FactDef, Policy
 from engine.types import DATETIME, SHANGHAI, EnumType, ListType, NumberType, RecordType
-from simulations import columns
-from simulations.bounds import settled
-from simulations.columns import Profile
-from simulations.dates import CALENDAR_SCHEMA, CALENDAR_TABLE, Dates
-from simulations.items import array_type, bits_in, blank_of, item_of, mapped_array, row_bind, shape_of, some, struct
-from simulations.logic import chosen
-from simulations.lowered import (
+from simulations.population import columns
+from simulations.population.columns import Profile
+from simulations.reading.bounds import settled
+from simulations.reading.dates import CALENDAR_SCHEMA, CALENDAR_TABLE, Dates
+from simulations.reading.items import array_type, at, bits_in, blank_of, item_of, mapped_array, row_bind, shape_of, some, struct
+from simulations.reading.logic import chosen
+from simulations.reading.lowered import (
     ANY_ERROR,
     ERROR_BIT,
     PATHS,
@@ -47,8 +47,8 @@ from simulations.lowered import (
     number,
     surely_not,
 )
-from simulations.lowering import ROW, Lowering
-from simulations.stages import Stages
+from simulations.reading.lowering import ROW, Lowering
+from simulations.reading.stages import Stages
 
 #: The versions of a used policy by the business days on which each is in force: first day, first day after (None: open).
 Periods = Sequence[tuple[date | None, date | None, Policy]]
@@ -252,7 +252,7 @@ class Reading:
         assert shape.fields is not None
         inner = dict(shape.fields)[part]
         array = self.stages.bind(mapped_array(value.value, "record", lambda x: item_of(x, shape).part(part).value))
-        first: Any = array[number(0)]
+        first: Any = at(array, number(0))
         same = negated(either(*[_some_other(array, first)]))
         one = both(negated(value.unknown), (array.length() > 0).fill_null(False), same)
         return Lowered(inner.type, choose([(one, first)], ibis.null(first.type())), True, PATHS, negated(one), digits=inner.digits, places=inner.places)
@@ -355,7 +355,9 @@ def told(a: Lowered) -> ir.Value:
         names = [name for name, _ in shape.fields]
         return mapped_array(a.value, "o", lambda x: struct({n: told(item_of(x, shape).part(n)) for n in names}))
     if shape.maybe:
-        return mapped_array(a.value, "o", lambda x: item_of(x, shape).value)
+        # a list with an item that is unknown is not told at all
+        values = mapped_array(a.value, "o", lambda x: item_of(x, shape).value)
+        return choose([(some(a.value, "o", lambda x: condition(item_of(x, shape).unknown)), ibis.null(values.type()))], values)
     return a.value
 
 

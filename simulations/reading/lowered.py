@@ -18,7 +18,6 @@ import ibis.expr.types as ir
 
 from engine.errors import PolicyError
 from engine.types import BOOL, TEXT, BoolType, DateTimeType, DateType, ListType, NumberType, RecordType, SetType, Type
-from simulations.exact import inverted
 
 #: Why a value is unknown, as bits: facts that are missing, parameters that are not set, or one of the errors of the engine.
 PATHS, UNSET = 1, 2
@@ -174,7 +173,7 @@ def either(*flags: Flag) -> Flag:
 
 
 def negated(flag: Flag) -> Flag:
-    return (not flag) if isinstance(flag, bool) else inverted(flag)
+    return (not flag) if isinstance(flag, bool) else ~flag
 
 
 def surely(a: Lowered) -> Flag:
@@ -184,7 +183,7 @@ def surely(a: Lowered) -> Flag:
 
 def surely_not(a: Lowered) -> Flag:
     """Is a condition known to be false?"""
-    return not a.static if a.is_static else inverted(a.value).fill_null(False)
+    return not a.static if a.is_static else (~a.value).fill_null(False)
 
 
 def condition(flag: Flag) -> ir.BooleanValue:

@@ -13,8 +13,9 @@ import ibis.expr.types as ir
 from engine.errors import EvaluationError
 from engine.functions import FUNCTIONS, is_working_day
 from engine.types import BOOL, DATE, DATETIME, INTEGER, DateTimeType, Type
-from simulations.items import Bind
-from simulations.lowered import ERROR_BIT, Flag, Lowered, both, cast, choose, condition, constant, either, mask_of, negated, never, number
+from simulations.reading.exact import microseconds
+from simulations.reading.items import Bind, at
+from simulations.reading.lowered import ERROR_BIT, Flag, Lowered, both, cast, choose, condition, constant, either, mask_of, negated, never, number
 
 LAST_DAY = date(9999, 12, 31)
 FIRST_DAY = date(1, 1, 1)
@@ -101,7 +102,7 @@ class Dates:
 
     def _minutes_between(self, start: Lowered, end: Lowered) -> Lowered:
         """Full minutes, cut off towards zero."""
-        apart = _microseconds(end) - _microseconds(start)
+        apart = microseconds(end.value) - microseconds(start.value)
         size = cast(((apart.abs() - apart.abs() % number(60_000_000)) / number(60_000_000)).round(), dt.int64)
         return _made(INTEGER, choose([(apart < 0, -size)], size), start, end, digits=10)
 
@@ -142,7 +143,7 @@ class Dates:
         position = self.bind(self._count(from_here) + n + choose([(n > 0, number(0))], number(1)))
         inside = both((position >= 1).fill_null(False), (position <= len(self._all)).fill_null(False))
         assert self.days is not None
-        found = cast(self.days[cast(choose([(inside, position)], number(1)), dt.int64) - 1], dt.date)
+        found = cast(at(self.days, choose([(inside, position)], number(1)) - 1), dt.date)
         found = self.bind(choose([(n == 0, start)], found))
         at_edge = choose([(n > 0, start < self.first - timedelta(days=1))], start > self.last + timedelta(days=1)).fill_null(False)
         outside = both((n != 0).fill_null(False), either(negated(inside), at_edge))
@@ -157,7 +158,7 @@ class Dates:
         offset = self.bind(cast(day.delta(ibis.literal(self.first, type="date"), unit="day"), dt.int64) + 1)
         offset = choose([(offset < 0, number(0)), (offset > len(self._known) - 1, number(len(self._known) - 1))], offset)
         assert self.counts is not None
-        return cast(self.counts[offset], dt.int64)
+        return cast(at(self.counts, offset), dt.int64)
 
 
 def _made(t: Type, value: ir.Value, *parts: Lowered, digits: int = 0) -> Lowered:
@@ -189,8 +190,3 @@ def _moved(day: Lowered, steps: Lowered, unit: str) -> Lowered:
         value = cast(day.value + cast(steps.value, dt.int32).as_interval("D" if unit == "days" else "M"), kind)
         edge = (value > LAST_DAY) | (value < FIRST_DAY)
     return _failing(day.type, value, OUT_OF_RANGE, edge.fill_null(False), day, steps)
-
-
-def _microseconds(moment: Lowered) -> ir.Value:
-    value = moment.value
-    return cast(value.epoch_seconds(), dt.int64) * number(1_000_000) + cast(value.microsecond(), dt.int64)

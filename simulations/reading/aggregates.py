@@ -10,10 +10,10 @@ import ibis
 import ibis.expr.types as ir
 
 from engine.types import BOOL, NumberType, Type
-from simulations.bounds import settled
-from simulations.items import Bind, Body, bits_in, filtered, item_of, mapped_array, packed, shape_for, size, some, struct
-from simulations.logic import conjunction, inverse
-from simulations.lowered import Flag, Lowered, Shape, both, cast, choose, condition, constant, decimal_type, either, negated, number, surely_not
+from simulations.reading.bounds import settled
+from simulations.reading.items import Bind, Body, bits_in, filtered, item_of, mapped_array, packed, shape_for, size, some, struct
+from simulations.reading.logic import conjunction, inverse
+from simulations.reading.lowered import Flag, Lowered, Shape, both, cast, choose, condition, constant, decimal_type, either, negated, number, surely_not
 
 #: The fields of a prepared item: its value, and whether it counts.
 VALUE, HELD = "value", "held"

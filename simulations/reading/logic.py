@@ -10,10 +10,9 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from engine.types import BOOL, NumberType, Type
-from simulations.bounds import Bound, decided, greatest_of_all, least_of_all, lower, settled, upper
-from simulations.exact import inverted
-from simulations.items import Bind, array_type, common_shape, reshaped
-from simulations.lowered import (
+from simulations.reading.bounds import Bound, decided, greatest_of_all, least_of_all, lower, settled, upper
+from simulations.reading.items import Bind, array_type, common_shape, reshaped
+from simulations.reading.lowered import (
     Flag,
     Lowered,
     Shape,
@@ -35,7 +34,7 @@ from simulations.lowered import (
 def inverse(a: Lowered) -> Lowered:
     if a.is_static:
         return constant(not a.static, BOOL)
-    return Lowered(BOOL, inverted(a.value), a.maybe, a.kinds, None, a.mask)
+    return Lowered(BOOL, ~a.value, a.maybe, a.kinds, None, a.mask)
 
 
 def conjunction(items: Sequence[Lowered]) -> Lowered:
@@ -86,7 +85,7 @@ def compared(op: str, a: Lowered, b: Lowered, order: tuple[str, ...] | None, may
     left, right = _alike(a, b)
     if op in ("==", "!=") and (a.null or b.null):
         value = left.isnull() if b.is_static and b.static is None else right.isnull() if a.is_static and a.static is None else left.identical_to(right)
-        value = value if op == "==" else inverted(value)
+        value = value if op == "==" else ~value
         if a.maybe or b.maybe:
             value = choose([(either(a.unknown, b.unknown), ibis.null("boolean"))], value)
     else:
@@ -217,7 +216,7 @@ def _fitting(a: Lowered, kind: dt.DataType, shape: Shape | None) -> ir.Value:
 
 
 def _differs(a: ir.Value, b: ir.Value, null: bool) -> ir.BooleanValue:
-    return inverted(a.identical_to(b)) if null else (a != b).fill_null(True)
+    return ~a.identical_to(b) if null else (a != b).fill_null(True)
 
 
 def _candidate_mask(open_: ir.BooleanValue, whens: Sequence[Lowered], thens: Sequence[Lowered]) -> tuple[int, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import ibis
 
 from engine.types import NumberType, Type
-from simulations.lowered import Flag, Lowered, both, cast, choose, decimal_type, negated
+from simulations.reading.lowered import Flag, Lowered, both, cast, choose, decimal_type, negated
 
 Bound = Lowered | None
 

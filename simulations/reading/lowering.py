@@ -15,12 +15,12 @@ from engine import syntax as s
 from engine.plan import Rule, plan
 from engine.policy import Policy
 from engine.types import BOOL, TEXT, EnumType, ListType, MapType, SetType
-from simulations import lists, logic, lookups, numbers, texts
-from simulations.aggregates import Items, all_of, any_of, count, outermost, total
-from simulations.dates import Dates
-from simulations.items import Body, bind_inside
-from simulations.lowered import UNSET, Lowered, NotLowered, choose, condition, constant, mask_of, never, truth
-from simulations.stages import Stages
+from simulations.reading import lists, logic, lookups, numbers, texts
+from simulations.reading.aggregates import Items, all_of, any_of, count, outermost, total
+from simulations.reading.dates import Dates
+from simulations.reading.items import Body, bind_inside
+from simulations.reading.lowered import UNSET, Lowered, NotLowered, choose, condition, constant, mask_of, never, truth
+from simulations.reading.stages import Stages
 
 _DATES = {
     "date", "start_of_day", "add_days", "add_months", "add_working_days", "working_days_between", "is_working_day", "days_between", "minutes_between",

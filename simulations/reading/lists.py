@@ -11,11 +11,12 @@ import ibis.expr.types as ir
 
 from engine.functions import FUNCTIONS
 from engine.types import BOOL, TEXT, ListType, NumberType, RecordType, SetType, Type
-from simulations.aggregates import MORE_DIGITS, Items
-from simulations.items import (
+from simulations.reading.aggregates import MORE_DIGITS, Items
+from simulations.reading.items import (
     ITEM,
     Bind,
     array_type,
+    at,
     empty_blank,
     filtered,
     item_of,
@@ -29,7 +30,7 @@ from simulations.items import (
     struct,
     unpacked,
 )
-from simulations.lowered import (
+from simulations.reading.lowered import (
     Flag,
     Lowered,
     Shape,
@@ -225,8 +226,8 @@ class Each:
         """The items with one more value; what it needs of the items before is put beside them first."""
         named = {key: f"{name} {n}" for n, key in enumerate(sums)}
         for key, grows in sums.items():
-            at = self._preceding(array, grows)
-            array = self._with_field(array, named[key], _at_place(at))
+            before = self._preceding(array, grows)
+            array = self._with_field(array, named[key], _at_place(before))
 
         def value(x: ir.Value, _: ir.Value) -> Lowered:
             item, lets = self._open(x)
@@ -264,18 +265,18 @@ class Each:
         t = sample.type
 
         def summed(of: Any, i: ir.Value) -> ir.Value:
-            part = of[number(0) : i]
+            part = of[ibis.literal(0, type="int32") : cast(i, "int32")]
             open_ = size(filtered(part, f"{self.variable}_p", lambda x: x.isnull())) > 0
             total = cast(part.sums().fill_null(cast(number(0), kind)), kind)
             return choose([(open_, ibis.null(kind))], total) if sample.maybe else total
 
-        def at(i: ir.Value) -> Lowered:
+        def before(i: ir.Value) -> Lowered:
             if not sample.maybe:
                 return Lowered(t, summed(values, i), digits=digits, places=places)
             low, high = (Lowered(t, summed(of, i), digits=digits, places=places) for of in (lows, highs))
             return Lowered(t, summed(values, i), True, sample.kinds, low=low, high=high, digits=digits, places=places)
 
-        return at
+        return before
 
     def _filtered(self, array: ir.Value, keep: Step) -> ir.Value:
         sample = self._sample(array, lambda x: keep(*self._open(x)))
@@ -353,8 +354,8 @@ def _of_item(key: Callable[[Lowered], Lowered], shape: Shape) -> Callable[[ir.Va
     return lambda x: key(item_of(x, shape))
 
 
-def _at_place(at: Callable[[ir.Value], Lowered]) -> Callable[[ir.Value, ir.Value], Lowered]:
-    return lambda _, i: at(i)
+def _at_place(before: Callable[[ir.Value], Lowered]) -> Callable[[ir.Value, ir.Value], Lowered]:
+    return lambda _, i: before(i)
 
 
 def _is_null(of: Callable[[ir.Value], Lowered]) -> Callable[[ir.Value], ir.Value]:
@@ -377,9 +378,9 @@ def _is_open(key: Callable[[Lowered], Lowered], shape: Shape) -> Callable[[ir.Va
 def _in_places(array: Any, order: Any, variable: str, backwards: bool) -> ir.Value:
     """The items in the order of sorted places; descending keys are read from the end."""
     if not backwards:
-        return mapped_array(order, variable, lambda p: array[p[PLACE]])
+        return mapped_array(order, variable, lambda p: at(array, p[PLACE]))
     last = size(order) - 1
-    return placed(order, variable, lambda _, i: array[-order[last - i][PLACE]])
+    return placed(order, variable, lambda _, i: at(array, -at(order, last - i)[PLACE]))
 
 
 def _bound_of(v: Lowered, bound: Lowered | None) -> ir.Value:
@@ -467,7 +468,7 @@ def _within(x: Any, y: Any) -> ir.BooleanValue:
 
 def distinct_array(array: Any) -> ir.Value:
     """Each value once, where it stands first."""
-    return mapped_array(filtered(places(array), "u", lambda i: array.index(array[i]) == i), "u", lambda i: array[i])
+    return mapped_array(filtered(places(array), "u", lambda i: array.index(at(array, i)) == i), "u", lambda i: at(array, i))
 
 
 def call(function: str, arguments: Sequence[Lowered], t: Type, bind: Bind) -> Lowered:
@@ -495,7 +496,7 @@ def call(function: str, arguments: Sequence[Lowered], t: Type, bind: Bind) -> Lo
         value, null = choose([((place >= 0).fill_null(False), cast(place, "int64"))], ibis.null("int64")), True
     elif function == "only":
         assert first.shape is not None
-        one = arrays[0][number(0)]
+        one = at(arrays[0], number(0))
         value, null = choose([((size(arrays[0]) == 1).fill_null(False), one)], ibis.null(one.type())), True
         digits, places = first.shape.digits, first.shape.places
     else:

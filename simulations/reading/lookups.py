@@ -14,10 +14,10 @@ from engine.kleene import Unknown, k_table
 from engine.policy import Cell, ScaleDef, TableDef, TableRow
 from engine.tables import TableIndex, scale_amount
 from engine.types import BOOL, BoolType, EnumType, ListType, MapType, NumberType, RecordType, Type
-from simulations.bounds import either_of
-from simulations.items import Bind, array_type, filtered, item_of, packed, shape_for, struct
-from simulations.logic import chosen, compared, conjunction, disjunction
-from simulations.lowered import (
+from simulations.reading.bounds import either_of
+from simulations.reading.items import Bind, array_type, filtered, item_of, packed, shape_for, struct
+from simulations.reading.logic import chosen, compared, conjunction, disjunction
+from simulations.reading.lowered import (
     ERROR_BIT,
     Flag,
     Lowered,
@@ -38,7 +38,7 @@ from simulations.lowered import (
     surely,
     surely_not,
 )
-from simulations.numbers import arithmetic, extreme
+from simulations.reading.numbers import arithmetic, extreme
 
 #: So many combinations of the values of enum and bool inputs are looked up beforehand, one by one.
 MAX_COMBINATIONS = 512

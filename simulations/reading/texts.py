@@ -9,7 +9,7 @@ import ibis
 
 from engine.functions import FUNCTIONS, MAX_MATCHED
 from engine.types import Type
-from simulations.lowered import ERROR_BIT, Lowered, NotLowered, both, cast, choose, condition, constant, mask_of, negated
+from simulations.reading.lowered import ERROR_BIT, Lowered, NotLowered, both, cast, choose, condition, constant, mask_of, negated
 
 
 def call(function: str, arguments: Sequence[Lowered], t: Type) -> Lowered:

@@ -14,8 +14,8 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from engine.types import TEXT, ListType, NumberType, RecordType, SetType, Type
-from simulations.columns import Column
-from simulations.lowered import (
+from simulations.population.columns import Column
+from simulations.reading.lowered import (
     PATHS,
     Lowered,
     Shape,
@@ -334,7 +334,12 @@ def filtered(array: ir.Value, variable: str, body: Callable[[ir.Value], ir.Value
 
 def placed(array: Any, variable: str, body: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.ArrayValue:
     """As mapped_array, with the place of each item, from 0."""
-    return mapped_array(places(array), f"{variable}_at", lambda i: body(array[i], i))
+    return mapped_array(places(array), f"{variable}_at", lambda i: body(at(array, i), i))
+
+
+def at(array: Any, place: ir.Value) -> ir.Value:
+    """The item at a place, from 0."""
+    return array[cast(place, dt.int32)]
 
 
 def places(array: ir.Value) -> ir.ArrayValue:
