@@ -1,0 +1,1 @@
+"""A made-up partner centre: what its tables hold, and how they join into the populations of policies."""
