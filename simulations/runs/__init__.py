@@ -1,0 +1,1 @@
+"""What is done with a population: runs, sweeps, goal seek, backtests, settlement. `run.py` is the way in."""
