@@ -95,9 +95,25 @@ def _install(compiler: type[SQLGlotCompiler]) -> None:
 _install(SQLGlotCompiler)
 
 
+#: Digits of a decimal that fits a 64 bit integer.
+LONG_DIGITS = 18
+
+
 def exact(operator: str, left: ir.Value, right: ir.Value, to: dt.DataType) -> ir.Value:
-    """The sum, difference or product as a decimal wide enough for it."""
+    """The sum, difference or product as a decimal wide enough for it.
+
+    DuckDB keeps the result of two decimals that fit a 64 bit integer in one, and fails where it does not fit; a wider side tells it not to.
+    """
+    if to.is_decimal() and to.precision > LONG_DIGITS:
+        left = _wider(left)
     return ExactArithmetic(left, right, operator, to).to_expr()
+
+
+def _wider(value: ir.Value) -> ir.Value:
+    kind = value.type()
+    if kind.is_decimal() and kind.precision > LONG_DIGITS:
+        return value
+    return ops.Cast(value, dt.Decimal(LONG_DIGITS + 1, kind.scale if kind.is_decimal() else 0)).to_expr()
 
 
 def microseconds(moment: ir.Value) -> ir.Value:

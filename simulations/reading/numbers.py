@@ -29,7 +29,6 @@ from simulations.reading.exact import exact
 from simulations.reading.items import Bind
 from simulations.reading.lowered import (
     ERROR_BIT,
-    LONG_DIGITS,
     MAX_DIGITS,
     Flag,
     Lowered,
@@ -82,12 +81,9 @@ def _negative(a: Bound) -> Bound:
 
 
 def _as_operand(a: Lowered, result: dt.DataType) -> ir.Value:
-    """A side in its own width, so that the database does not take it for a wider one. DuckDB keeps what fits a 64 bit integer in one, and fails
-    where the result does not fit; a side that is wider than that tells it to use the wider kind."""
+    """A side in its own width, so that the database does not take it for a wider one."""
     kind = a.value.type()
     width = max(a.digits, 1) + a.places
-    if result.is_decimal() and result.precision > LONG_DIGITS:
-        width = max(width, LONG_DIGITS + 1)
     if kind.is_integer() and not result.is_decimal():
         return a.value
     if kind.is_decimal() and kind.precision == width:
@@ -200,7 +196,7 @@ def _whole(a: Lowered, places: int) -> ir.Value:
 
 
 def _estimate(top: ir.Value, bottom: ir.Value, size: dt.DataType) -> ir.Value:
-    return cast((cast(top, dt.float64) / cast(bottom, dt.float64)).floor(), size)
+    return cast(cast(top, dt.float64) / cast(bottom, dt.float64), size)
 
 
 def _literal(value: Decimal, places: int) -> ir.Value:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -74,6 +74,7 @@ class Order(Strict):
     segments: Annotated[list[str], Field(max_length=MAX_SEGMENTS)] | None = None
     measures: Annotated[list[str], Field(max_length=MAX_MEASURES)] | None = None
     examples: Annotated[int, Field(ge=0, le=MAX_EXAMPLES)] = 3
+    on: Literal["duckdb", "spark"] = "duckdb"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
 

@@ -14,6 +14,7 @@ from engine.policy import Policy
 from engine.types import SHANGHAI
 from simulations.population.columns import AS_OF, CASE_ID, PARTNER, Profile, quoted
 from simulations.reading import query as reading
+from simulations.runs.cluster import Cluster
 from simulations.runs.database import Database
 from simulations.runs.order import Measure, Task
 
@@ -34,13 +35,17 @@ def sql_of(expression: ibis.Table) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The table `population` of a database with what is known about it. `groups`: what rows are grouped by, name to column."""
+    """The table `population` of a database with what is known about it. `groups`: what rows are grouped by, name to column.
+
+    `cluster`: where versions are asked, if not in the database itself.
+    """
 
     database: Database
     task: Task
     profile: Profile
     columns: dict[str, str]
     groups: dict[str, str]
+    cluster: Cluster | None = None
 
     @property
     def has_partner(self) -> bool:
@@ -53,7 +58,12 @@ class Panel:
         """
         table = ibis.table(self._schema(), name=POPULATION)
         wanted = reading.Wanted(rules, tuple(dict.fromkeys(m.output for m in self.task.measures)))
-        return sql_of(reading.read(table, dict(versions), self.profile, self.task.as_of, self.task.uses, wanted))
+        answers = reading.read(table, dict(versions), self.profile, self.task.as_of, self.task.uses, wanted)
+        if self.cluster is None:
+            return sql_of(answers)
+        told = [c for c in answers.columns if c.split(":")[0] in versions]
+        kept = [CASE_ID, *([PARTNER] if self.has_partner else []), *self.groups.values()]
+        return self.cluster.answers(answers.select(*dict.fromkeys(kept), *told))
 
     def pair(self) -> str:
         """Baseline and candidate of every case: case_id, partner, the groups by their columns, `from`, `to`, the amounts `b0`, `a0`, …, states of rules."""

@@ -55,7 +55,11 @@ def opened(
         database.phase("reading the population", 0.0, 0.2)
         panel, told = staged(wanted, database, partial / SPILL)
         keep_listing(told, partial / SET_ASIDE)
-        yield panel, told
+        try:
+            yield panel, told
+        finally:
+            if panel.cluster is not None:
+                panel.cluster.close()
     finally:
         database.close()
         shutil.rmtree(partial / SPILL, ignore_errors=True)

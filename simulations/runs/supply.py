@@ -10,6 +10,7 @@ from engine.functions import to_date
 from engine.library import Library
 from engine.policy import Policy
 from simulations.population import mapping, population
+from simulations.runs.cluster import Cluster
 from simulations.runs.database import Database, told
 from simulations.runs.order import Task, groups, need_instant, source_name
 from simulations.runs.panel import POPULATION, Panel
@@ -39,7 +40,10 @@ def staged(wanted: Task, database: Database, folder: Path) -> tuple[Panel, Told]
         found = population.read(source, policy, chosen, database.connection, folder, POPULATION)
     columns = database.columns(POPULATION)
     need_instant(wanted, columns)
-    panel = Panel(database, wanted, found.profile, columns, groups(wanted.order.segments, columns, wanted.both))
+    cluster = Cluster(folder, database) if wanted.order.on == "spark" else None
+    if cluster is not None:
+        cluster.take(POPULATION)
+    panel = Panel(database, wanted, found.profile, columns, groups(wanted.order.segments, columns, wanted.both), cluster)
     reasons = tuple({"reason": r.reason, "zh": r.zh, "column": r.column, "rows": r.rows} for r in found.reasons)
     seed = ask.generate.seed if ask.generate else None
     name = GENERATED if ask.generate else source_name(source)
