@@ -15,53 +15,64 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
-from api import catalogue, metrics, openapi
+from api import catalogue, metrics, openapi, remedies, simulations
 from api.decision_log import DecisionLog
 from api.fast import Decisions
 from api.keys import Keys
 from api.problems import MEDIA_TYPE, Problem, problem_of
 from api.state import State
+from simulations.runner import Runner
 
 log = logging.getLogger("policy.service")
 OPEN_PATHS = ("/healthz", "/readyz")
 
 
-def create(root: Path, keys: Keys | None = None, decision_log: Path | None = None, watch: bool = True) -> Decisions:
-    """The ASGI application over a folder of rule files."""
+def create(
+    root: Path, keys: Keys | None = None, decision_log: Path | None = None, watch: bool = True, runner: Runner | None = None, populations: Path | None = None
+) -> Decisions:
+    """The ASGI application over a folder of rule files. `runner`: whoever runs simulations; `populations`: the folder of those that callers may name."""
     state = State(root)
     keys = keys or Keys()
     recorder = DecisionLog(decision_log) if decision_log else None
+    solver = remedies.Solver()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if watch:
             state.watch()
+        if runner is not None:
+            runner.start()
         yield
         state.close()
+        solver.close()
+        if runner is not None:
+            runner.close()
         if recorder is not None:
             recorder.close()
 
     app = FastAPIOffline(docs_url="/docs", redoc_url=None, title="Policy service", version="1", lifespan=lifespan)
     app.include_router(catalogue.router(state))
+    app.include_router(remedies.router(state, solver))
+    app.include_router(simulations.router(state, runner, populations))
     app.openapi = lambda: openapi.document(app, state)  # type: ignore[method-assign]
-    _health(app, state)
+    _health(app, state, runner)
     _errors(app)
 
     @app.middleware("http")
     async def guard(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         path = request.url.path
         if path not in OPEN_PATHS:
-            role = "admin" if path == "/metrics" else "author" if path.endswith("/diff") else "decide"
+            role = "admin" if path == "/metrics" else "author" if path.endswith("/diff") or path.startswith(simulations.PREFIX) else "decide"
             try:
                 keys.demand(request.headers.get("authorization", "").encode(), role)
             except Problem as problem:
-                return _answer(problem, {k.decode(): v.decode() for k, v in problem.headers()})
+                return _answer(problem)
         return await call(request)
 
     return Decisions(state, keys, app, recorder)
 
 
-def _health(app: FastAPI, state: State) -> None:
+def _health(app: FastAPI, state: State, runner: Runner | None) -> None:
     @app.get("/healthz", tags=["health"], summary="Is the process alive?")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
@@ -74,11 +85,15 @@ def _health(app: FastAPI, state: State) -> None:
 
     @app.get("/metrics", tags=["health"], summary="Prometheus metrics", response_class=Response)
     async def prometheus() -> Response:
+        for name, number in (runner.store.counts() if runner is not None else {}).items():
+            metrics.SIMULATIONS.labels(name).set(number)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
     metrics.PROBLEMS.labels(problem.kind).inc()
+    if headers is None:
+        headers = {k.decode(): v.decode() for k, v in problem.headers()}
     return JSONResponse(problem.document(), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 

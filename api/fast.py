@@ -54,7 +54,7 @@ class Decisions:
                 raise Problem(405, "method", "Not with this method", f"{scope['method']} {path}: decisions are asked with POST")
             if self.keys:
                 self.keys.demand(_header(scope, b"authorization"), "decide")
-            body = await _body(scope, receive, limits.BATCH_BYTES if kind == "decisions" else limits.BODY_BYTES)
+            body = await read_body(receive, limits.BATCH_BYTES if kind == "decisions" else limits.BODY_BYTES)
             status, headers, answer = 200, _JSON, await self.answer(policy, kind, body)
         except Exception as error:
             problem = problem_of(error)
@@ -104,7 +104,7 @@ def _header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
-async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
+async def read_body(receive: Receive, limit: int) -> bytes:
     """The whole body. Raises Problem 413 as soon as it is too large."""
     parts = []
     size = 0

@@ -14,4 +14,6 @@ RELOADS = Counter("policy_reloads_total", "Times the rule files were read", ["re
 FAULTS = Gauge("policy_rule_file_faults", "Faults in the rule files as they are now")
 VERSIONS = Gauge("policy_versions", "Versions that are served")
 NOT_SERVED = Gauge("policy_versions_not_served", "Released versions that cannot be served")
+SIMULATIONS = Gauge("policy_simulations", "Simulations that are kept, by state", ["state"])
 LOG_LOST = Counter("policy_decision_log_lost_total", "Decisions that could not be written to the decision log")
+REMEDIES = Counter("policy_remedies_total", "Searches for remedies, by what came of them", ["status"])

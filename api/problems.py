@@ -17,8 +17,8 @@ class Problem(Exception):
         super().__init__(detail)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """Headers that go with the status: how to ask with a key, which method to use."""
-        return {401: [(b"www-authenticate", b"Bearer")], 405: [(b"allow", b"POST")]}.get(self.status, [])
+        """Headers that go with the status: how to ask with a key, which method to use, when to come back."""
+        return {401: [(b"www-authenticate", b"Bearer")], 405: [(b"allow", b"POST")], 429: [(b"retry-after", b"30")]}.get(self.status, [])
 
     def document(self) -> dict[str, Any]:
         return {"type": f"urn:policy:problem:{self.kind}", "title": self.title, "status": self.status, "detail": self.detail, **self.extra}

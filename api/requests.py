@@ -50,6 +50,30 @@ class WhatIf(Ask, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     ask: str = "check"
 
 
+class Simulate(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A simulation as it is asked for; simulations/runs/order.py says more of each part."""
+
+    policy: str
+    baseline: dict[str, Any] | None = None
+    candidate: dict[str, Any] | None = None
+    population: dict[str, Any] | None = None
+    as_of: str | None = None
+    segments: list[str] | None = None
+    measures: list[str] | None = None
+    examples: int | None = None
+    seed: int | None = None
+
+
+class Remedy(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A question for what makes a case pass; at most `limit` alternatives."""
+
+    facts: dict[str, Any]
+    as_of: str | None = None
+    known_at: str | None = None
+    version: int | None = None
+    limit: int = 3
+
+
 _SPACED = re.compile(rb'"[ \t\r\n]+:')
 _NESTING = frozenset([dict, list, Change])
 T = TypeVar("T", bound=msgspec.Struct)
@@ -61,7 +85,7 @@ def _number(text: str) -> Decimal | str:
 
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind, float_hook=_number) for kind in (Ask, Item, Batch, WhatIf)
+    kind: msgspec.json.Decoder(kind, float_hook=_number) for kind in (Ask, Item, Batch, WhatIf, Simulate, Remedy)
 }
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,14 @@ def split(name: str) -> tuple[str, int | None]:
     if separator and not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"`{name}`: write POLICY@VERSION, for example {policy or 'withdrawable-amount'}@2")
     return policy, int(digits) if separator else None
+
+
+def percent(text: str) -> Decimal:
+    """A percentage as an argument."""
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        raise argparse.ArgumentTypeError(f"`{text}` is no number; write a percentage, for example 95") from None
+    if not found.is_finite() or not 0 <= found <= 100:
+        raise argparse.ArgumentTypeError(f"`{text}` is not between 0 and 100")
+    return found

@@ -61,7 +61,7 @@ class Mapping:
 def read(path: Path, facts: Map[str, FactDef]) -> Mapping:
     """Read a mapping file for a policy with these facts. Raises RuleFileError with the place of every fault."""
     if not path.is_file():
-        raise RuleFileError([Fault(Place(str(path), 1, 1), "there is no such mapping file", "docs/simulations.md shows one")])
+        raise RuleFileError([Fault(Place(str(path), 1, 1), "there is no such mapping file", "docs/simulation.md shows one")])
     return parse(path.read_bytes(), str(path), facts)
 
 

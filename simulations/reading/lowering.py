@@ -19,7 +19,7 @@ from simulations.reading import lists, logic, lookups, numbers, texts
 from simulations.reading.aggregates import Items, all_of, any_of, count, outermost, total
 from simulations.reading.dates import Dates
 from simulations.reading.items import Body, bind_inside
-from simulations.reading.lowered import UNSET, Lowered, NotLowered, choose, condition, constant, mask_of, never, truth
+from simulations.reading.lowered import UNSET, Flag, Lowered, NotLowered, choose, condition, constant, mask_of, never, truth
 from simulations.reading.stages import Stages
 
 _DATES = {
@@ -106,7 +106,7 @@ class Lowering:
         t = EnumType(("allowed", "review", "denied"))
         word = {w: constant(w, t) for w in t.values}
         parts = [p for p in (denied, stopped, reviewed) if p.maybe]
-        holds = {name: f.static if f.is_static else f.value.fill_null(False) for name, f in (("denied", denied), ("stopped", stopped), ("reviewed", reviewed))}
+        holds = {name: sure(f) for name, f in (("denied", denied), ("stopped", stopped), ("reviewed", reviewed))}
         open_ = {name: condition(f.unknown) if f.maybe else False for name, f in (("denied", denied), ("stopped", stopped), ("reviewed", reviewed))}
         null = never(t, 0).value
         value = choose(
@@ -352,3 +352,10 @@ class Lowering:
 
     def _outcome(self, node: s.Outcome, scope: Scope) -> Lowered:
         return self.outcome()
+
+
+def sure(fired: Lowered) -> Flag:
+    """Does a rule surely fire? A rule as a whole is never none, so only one that may be unknown needs a second look."""
+    if fired.is_static:
+        return bool(fired.static)
+    return fired.value.fill_null(False) if fired.maybe else fired.value

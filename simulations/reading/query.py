@@ -47,7 +47,7 @@ from simulations.reading.lowered import (
     number,
     surely_not,
 )
-from simulations.reading.lowering import ROW, Lowering
+from simulations.reading.lowering import ROW, Lowering, sure
 from simulations.reading.stages import Stages
 
 #: The versions of a used policy by the business days on which each is in force: first day, first day after (None: open).
@@ -292,7 +292,7 @@ class Reading:
         if fired.is_static:
             return words["violated"] if fired.static else words["satisfied"] if rule.guard is None else self._silent(rule.guard, words)
         silent = words["satisfied"] if rule.guard is None else self._silent(rule.guard, words)
-        return choose([(fired.value.fill_null(False), words["violated"]), (condition(fired.unknown), words["unknown"])], silent)
+        return choose([(sure(fired), words["violated"]), (condition(fired.unknown), words["unknown"])], silent)
 
     def _silent(self, guard: s.Node, words: Mapping[str, ir.Value]) -> ir.Value:
         when = self.lowering.node(guard, ROW)

@@ -273,7 +273,7 @@ def command(order: Order) -> str:
     parts += ["--candidate", str(new.version)] if new.version else []
     for option, side in (("--base-set", base), ("--set", new)):
         for name, value in side.parameters.items():
-            parts += [option, f"{name}={value if isinstance(value, (str, int)) else json.dumps(value, ensure_ascii=False)}"]
+            parts += [option, f"{name}={value if isinstance(value, (str, int)) and not isinstance(value, bool) else json.dumps(value, ensure_ascii=False)}"]
     if population.generate:
         parts += ["--generate", str(population.generate.rows), "--population-seed", str(population.generate.seed)]
     else:
@@ -282,6 +282,7 @@ def command(order: Order) -> str:
     for option, names in (("--segment", order.segments), ("--measure", order.measures)):
         for name in names or ():
             parts += [option, name]
+    parts += ["--on", order.on] if order.on != "duckdb" else []
     return shlex.join([*parts, "--seed", str(order.seed)])
 
 

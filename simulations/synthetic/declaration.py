@@ -182,5 +182,5 @@ def _helped(fault: Fault) -> Fault:
     if fault.message.startswith("unknown key `"):
         key = fault.message.split("`")[1]
         return Fault(fault.place, fault.message, did_you_mean(key, _KEYS, f"keys of a distribution: {', '.join(FORMS)}"))
-    help = fault.help and fault.help.replace("docs/authoring.md shows each part", "docs/simulations.md shows each part")
+    help = fault.help and fault.help.replace("docs/authoring.md shows each part", "docs/simulation.md shows each part")
     return Fault(fault.place, fault.message, None if help == "`policy new` writes a first version" else help)
