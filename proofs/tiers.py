@@ -102,19 +102,24 @@ class _Tier:
         here = self._now()
         if here is None:
             return None
-        start = self._start()
-        turned = or_(*(c if start.holds(not_(c)) else not_(c) for c in _comparisons(term.value)))
+        turned = or_(*(self._turns_at(c) for c in _comparisons(term.value)))
         conditions = [alone, known, turned, less(here, term.value)]
         if turned is False:
             return None
         found = least(self.asker, conditions, cost, self.deadline)
         return None if found.point is None or found.cost is None or not found.proved else (found.cost, found.point)
 
-    def _start(self) -> Point:
-        """The case as it is."""
-        found = self.asker.ask(*(not_(lever.pulled) for lever in self.case.levers))
-        assert found.possible
-        return Point.of_model(self.case.world, found.model)
+    def _turns_at(self, comparison: Any) -> Truth:
+        """Is it another one step before, on the way from where the case is?"""
+        found = []
+        for name in variables(comparison):
+            if name.endswith(":to"):
+                to = z3.Int(name)
+                for lever in self.case.levers:
+                    if is_term(lever.pulled) and name in variables(lever.pulled):
+                        back = to - 1 if lever.pulled.decl().kind() == z3.Z3_OP_GT else to + 1
+                        found.append(z3.And(lever.pulled, comparison != z3.substitute(comparison, (to, back))))
+        return or_(*found)
 
     def _now(self) -> Fraction | None:
         value = self._value(self.facts)
@@ -129,18 +134,36 @@ class _Tier:
         return None if found is None else Decimal(found)
 
     def _gain(self, point: Point, path: str) -> Gain | None:
-        """The place, one smallest step nearer where that gives as much: the comparison may turn only behind it."""
+        """The place; where values just before it are worth as much (rounding, caps), the roundest of them."""
         delta = self.case.changed(point)
         before, now = self._at(self.facts, path), self._value(self.facts)
         to, worth = self._at(delta, path), self._value(self.facts | delta)
         if now is None or worth is None or worth <= now:
             return None
-        step = _step(self.case, path) * (1 if to > before else -1)
-        nearer = self._value(self.facts | _put(self.facts, path, to - step))
-        if to - step != before and nearer is not None and nearer >= worth:
-            to, worth = to - step, nearer
+        to = self._roundest(path, before, to, worth)
+        worth = self._value(self.facts | _put(self.facts, path, to)) or worth
         change, gain = abs(to - before), worth - now
         return Gain(self.output, path, str(before), str(to), str(change), str(gain), self._says(path, (before, to, change), worth, gain))
+
+    def _roundest(self, path: str, before: Decimal, to: Decimal, worth: Decimal) -> Decimal:
+        step = _step(self.case, path)
+        sign = 1 if to > before else -1
+
+        def as_good(n: int) -> bool:
+            value = self._value(self.facts | _put(self.facts, path, to - sign * n * step))
+            return value is not None and value >= worth
+
+        most = int(abs(to - before) / step) - 1
+        reach = 0
+        while reach < most and as_good(min(most, reach * 2 + 1)):
+            reach = min(most, reach * 2 + 1)
+        nearest, farthest = sorted((to, to - sign * reach * step))
+        for power in range(12, -12, -1):
+            unit = Decimal(1).scaleb(power)
+            rounded = (farthest // unit) * unit
+            if rounded >= nearest:
+                return rounded.quantize(step)
+        return to
 
     def _at(self, facts: dict[str, Any], path: str) -> Decimal:
         name, _, rest = path.partition("[")
