@@ -89,6 +89,21 @@ def test_a_fact_without_a_column_is_unknown(tmp_path: object) -> None:
     assert not readings.differences(by_duckdb)
 
 
+def test_a_policy_that_is_not_yet_in_force_gives_nothing() -> None:
+    """`quota.max` comes from a policy whose first version is later than these instants."""
+    from datetime import datetime
+
+    from engine.types import SHANGHAI
+
+    it = subject("benefits/mdf-use-application/v1")
+    [first, *_] = uses("development-path-benefits")
+    assert first[0] is not None
+    before = datetime.combine(first[0], datetime.min.time(), SHANGHAI)
+    requests = [Request({n: v for n, v in case.facts.items() if n != "quota.max"}, before.replace(year=before.year - 1)) for case in it.legal]
+    readings = Readings(it, [*requests, *(Request(r.facts, before) for r in requests)])
+    assert not readings.differences(by_duckdb)
+
+
 MONEY = """
 policy: wide-money
 version: 1

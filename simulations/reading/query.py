@@ -145,9 +145,8 @@ class Reading:
         for start, end, other in self.uses(fact.origin.policy):
             here = lowering.bound(self._asked(policy, lowering, fact, other, mine, above))
             lines.append((self._in_force(start, end), here))
-        if not lines:
-            return own
-        theirs = chosen(lines[:-1], lines[-1][1], fact.type, self.stages.bind)
+        # on a day on which no version is in force there is nobody to ask
+        theirs = chosen(lines, absent(fact), fact.type, self.stages.bind)
         if not theirs.maybe:
             theirs = replace(theirs, kinds=0)
         return lowering.bound(self._filled(own, theirs, fact))
