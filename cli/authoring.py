@@ -1,4 +1,4 @@
-"""`policy new`, `lint`, `test`, `schema`: what an author needs at the desk."""
+"""`policy new`, `test`, `schema`: what an author needs at the desk."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from cli.common import now, rule_files, say
 from engine import library
 from engine.cases import case_file, load_cases, run_case
-from engine.check import load_policy, warnings_of
+from engine.check import load_policy
 from engine.decide import Program
-from engine.errors import Fault, Place, RuleFileError
+from engine.errors import RuleFileError
 from engine.schema import file_schema
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -25,11 +25,6 @@ def add(commands: Any) -> None:
     new.add_argument("name", metavar="FAMILY/POLICY")
     new.add_argument("--form", choices=["check", "compute", "classify", "machine", "validate"], default="check")
     new.set_defaults(run=run_new)
-    lint = commands.add_parser("lint", help="check rule files and case files: types, names, texts, units, circles")
-    lint.add_argument("what", nargs="*", metavar="FILE|FOLDER|POLICY")
-    lint.add_argument("--json", action="store_true")
-    lint.add_argument("--strict", action="store_true", help="warnings count as faults")
-    lint.set_defaults(run=run_lint)
     test = commands.add_parser("test", help="run the cases of versions")
     test.add_argument("what", nargs="*", metavar="FILE|FOLDER|POLICY")
     test.add_argument("--json", action="store_true")
@@ -43,35 +38,6 @@ def add(commands: Any) -> None:
 def run_schema(options: argparse.Namespace) -> int:
     say(file_schema(options.kind))
     return 0
-
-
-def run_lint(options: argparse.Namespace) -> int:
-    faults: list[Fault] = []
-    files = rule_files(options)
-    for path in files:
-        try:
-            policy = load_policy(path)
-            Program(policy)
-            faults += warnings_of(policy)
-        except RuleFileError as error:
-            faults += error.faults
-        try:
-            if case_file(path).exists():
-                load_cases(case_file(path))
-            else:
-                faults.append(Fault(Place(str(path), 1, 1), "no cases beside this rule file", f"write {case_file(path).name}", "warning"))
-        except RuleFileError as error:
-            faults += error.faults
-    if not options.what:
-        faults += [f for found in library.load(options.root).faults.values() for f in found if f.kind != "rule-file"]
-    bad = [f for f in faults if f.kind != "warning" or options.strict]
-    if options.json:
-        say({"files": len(files), "faults": [f.as_json() for f in faults]})
-    else:
-        for fault in faults:
-            print(f"{'warning: ' if fault.kind == 'warning' else ''}{fault}", file=sys.stderr)
-        print(f"{len(files)} rule files, {len(bad)} faults, {len(faults) - len(bad)} warnings")
-    return 1 if bad else 0
 
 
 def run_test(options: argparse.Namespace) -> int:
@@ -234,6 +200,12 @@ cases:
   - name: what is submitted is not submitted again
     facts: {state: submitted}
     expect: {outcome: denied, reasons: [not-open-in-state]}
+  - name: what is submitted can be withdrawn
+    facts: {state: submitted, event: withdraw}
+    expect: {outcome: allowed, outputs: {next_state: draft}}
+  - name: but not by the reviewer
+    facts: {state: submitted, event: withdraw, actor.role: reviewer}
+    expect: {outcome: denied, reasons: [wrong-actor]}
   - name: open events of a draft
     ask: compute
     expect: {outcome: allowed, outputs: {open_events: [submit]}}

@@ -1,4 +1,4 @@
-"""`policy`: write, check, test, ask, compare, release and serve policies.
+"""`policy`: write, check, test, ask, compare, prove, simulate, release and serve policies.
 
 Exit codes: 0 done; 1 the answer is no (faults, failing cases, refused); 2 the command was called wrongly or its input cannot be read.
 """
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cli import asking, authoring, releasing, serving, showing
+from cli import asking, authoring, linting, populating, proving, releasing, serving, showing, simulating, strength
 from engine.errors import EvaluationError, FactsError, NotFound, PolicyError, RuleFileError
 
 OK, NO, WRONG = 0, 1, 2
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="policy", description=(__doc__ or "").split("\n\n")[0], epilog=(__doc__ or "").split("\n\n")[1])
     top.add_argument("--root", type=Path, default=Path("policies"), help="the folder of rule files (default: policies)")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (authoring, asking, showing, releasing, serving):
+    for module in (authoring, linting, asking, showing, strength, proving, simulating, populating, releasing, serving):
         module.add(commands)
     return top
 

@@ -12,7 +12,13 @@ from rich.table import Table
 from engine.policy import Policy
 
 COLOURS = {"allowed": "green", "denied": "red", "review": "yellow", "undetermined": "magenta", "deny": "red", "warn": "cyan"}
+LANGUAGES = ("en", "zh")
 console = Console(highlight=False)
+
+
+def languages(chosen: str | None) -> tuple[str, ...]:
+    """The languages that are shown: the one that was chosen, else both."""
+    return (chosen,) if chosen else LANGUAGES
 
 
 def answer(found: dict[str, Any]) -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cli import paint
-from cli.common import as_instant, find, load, say, split
+from cli import paint, regions
+from cli.common import as_instant, find, load, now, say, split
+from cli.differing import SECONDS
 from engine.diff import case_changes, diff
 from engine.library import Library, Version
 from engine.schema import facts_schema
+
+if TYPE_CHECKING:
+    from proofs.difference import Difference
+    from proofs.symbols import World
+
+# proofs and simulations are imported where they are used: the tools under them are large, and every command would wait for them
+
+#: Cases of a generated population.
+ROWS = 10_000
 
 
 def add(commands: Any) -> None:
@@ -26,6 +36,15 @@ def add(commands: Any) -> None:
     compare.add_argument("policy", metavar="POLICY")
     compare.add_argument("before", type=int, metavar="FROM")
     compare.add_argument("after", type=int, metavar="TO")
+    compare.add_argument("--prove", action="store_true", help="where they answer differently: a complete set of regions, or the proof that there is none")
+    compare.add_argument("--seconds", type=float, default=SECONDS, metavar="N", help=f"with --prove: the limit of the proof (default: {SECONDS:g})")
+    compare.add_argument("--items", type=int, default=2, metavar="N", help="with --prove: lists of at most N items are looked at (default: 2)")
+    compare.add_argument("--language", "--lang", choices=paint.LANGUAGES, help="with --prove: one language only (default: both)")
+    compare.add_argument("--population", metavar="SOURCE", help="with --prove: count the cases of a population in each region; a file, or `generated`")
+    compare.add_argument("--mapping", metavar="FILE", help="which columns of the population hold which facts")
+    compare.add_argument("--rows", type=int, default=ROWS, metavar="N", help=f"of a generated population (default: {ROWS})")
+    compare.add_argument("--seed", type=int, default=1, help="of a generated population, and of a sample (default: 1)")
+    compare.add_argument("--as-of", metavar="DATE", help="the instant of all cases (default: that of each; today for a generated population)")
     compare.add_argument("--json", action="store_true")
     compare.set_defaults(run=run_diff)
 
@@ -72,9 +91,49 @@ def run_list(options: argparse.Namespace) -> int:
 def run_diff(options: argparse.Namespace) -> int:
     loaded = load(options)
     before, after = (loaded.version(options.policy, n) for n in (options.before, options.after))
+    if options.population is not None and not options.prove:
+        raise ValueError("--population goes with --prove")
+    if options.prove:
+        return _prove(options, loaded, before, after)
     found, cases = diff(before.policy.model, after.policy.model), case_changes(before.path, after.path)
     if options.json:
         say({**found, "cases": cases})
     else:
         paint.differences(found, cases)
     return 0
+
+
+def _prove(options: argparse.Namespace, loaded: Library, before: Version, after: Version) -> int:
+    """The semantic difference. 1 if it is undecided."""
+    from proofs.difference import difference
+    from proofs.symbols import World
+
+    if options.items < 1:
+        raise ValueError("--items is at least 1")
+    world = World(items=options.items)
+    found = difference(before.policy, after.policy, options.seconds, world, (before.program, after.program))
+    data = found.as_json()
+    if options.population is not None:
+        data["population"] = _weighed(options, loaded, found, world, (before, after))
+    if options.json:
+        say(data)
+    else:
+        regions.show(data, paint.languages(options.language))
+    return 1 if found.status == "undecided" else 0
+
+
+def _weighed(options: argparse.Namespace, loaded: Library, found: Difference, world: World, versions: tuple[Version, Version]) -> dict[str, Any]:
+    """The cases of a population in the regions of a difference. Raises ValueError for a population that cannot be used."""
+    from cli.weighing import weighed
+    from simulations.population.misfits import PopulationError
+    from simulations.runs.order import read_order
+
+    generated = options.population == "generated"
+    source = {"generate": {"rows": options.rows, "seed": options.seed}} if generated else {"source": options.population, "mapping": options.mapping}
+    sides = {side: {"version": v.policy.version} for side, v in zip(("baseline", "candidate"), versions, strict=True)}
+    as_of = options.as_of or (now().date().isoformat() if generated else None)
+    order = read_order({"policy": versions[0].policy.id, **sides, "population": source, "as_of": as_of, "seed": options.seed})
+    try:
+        return weighed(found, world, order, loaded)
+    except PopulationError as error:
+        raise ValueError(str(error)) from None

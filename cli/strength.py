@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.common import load, say, split
+from cli.common import load, percent, say, split
 from engine.cases import case_file
 from engine.library import Library, Version
 
@@ -23,7 +22,7 @@ def add(commands: Any) -> None:
     mutate.add_argument("what", nargs="*", metavar="POLICY[@VERSION]", help="all versions of a policy, or one; with --score, none for the whole library")
     mutate.add_argument("--write", action="store_true", help="write proposed cases to vN.survivors.yaml beside the cases, for a person to confirm")
     mutate.add_argument("--score", action="store_true", help="only the score of each version")
-    mutate.add_argument("--min", type=_percent, metavar="PERCENT", help="the answer is no (1) if a score is below this")
+    mutate.add_argument("--min", type=percent, metavar="PERCENT", help="the answer is no (1) if a score is below this")
     mutate.add_argument("--page", type=Path, metavar="FILE", help="write the scores as a page")
     mutate.add_argument("--workers", type=int, default=2, metavar="N", help="processes for several versions (default: 2)")
     mutate.add_argument("--json", action="store_true")
@@ -32,16 +31,6 @@ def add(commands: Any) -> None:
     cover.add_argument("what", nargs="+", metavar="POLICY[@VERSION]")
     cover.add_argument("--json", action="store_true")
     cover.set_defaults(run=run_cover)
-
-
-def _percent(text: str) -> Decimal:
-    try:
-        found = Decimal(text)
-    except InvalidOperation:
-        raise argparse.ArgumentTypeError(f"`{text}` is no number; write a percentage, for example 95") from None
-    if not found.is_finite() or not 0 <= found <= 100:
-        raise argparse.ArgumentTypeError(f"`{text}` is not between 0 and 100")
-    return found
 
 
 def run_mutate(options: argparse.Namespace) -> int:

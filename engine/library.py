@@ -154,9 +154,9 @@ def rule_files(root: Path) -> list[Path]:
 
 
 def stamps_of(root: Path) -> dict[str, tuple[int, int]]:
-    """Time and size of every rule file and of the ledger: equal stamps, equal library."""
+    """Time and size of every rule file, of the differences that were released with them, and of the ledger: equal stamps, equal library."""
     stamps = {}
-    for path in [*rule_files(root), root / releases.LEDGER]:
+    for path in [*rule_files(root), *sorted(root.glob("*/*/v*.difference.json")), root / releases.LEDGER]:
         try:
             stat = path.stat()
         except FileNotFoundError:
@@ -195,11 +195,31 @@ def load(root: Path, before: Library | None = None) -> Library:
         versions.setdefault(version.policy.id, {})[version.policy.version] = version
     for name, found in _circles(versions, before).items():
         faults.setdefault(name, []).extend(found)
+    faults |= _differences(root, ledger, versions)
     unserved = ["every released version: the ledger cannot be read"] if lost else []
     unserved += sorted(f"{r.policy} v{r.version}" for r in ledger if r.version not in versions.get(r.policy, {}))
     if before is not None:
         _keep_lost(before, versions, unserved, faults)
     return Library(root, versions, ledger, faults, stamps, unserved)
+
+
+def _differences(root: Path, ledger: list[Release], versions: dict[str, dict[int, Version]]) -> dict[str, list[Fault]]:
+    """Differences that were released with a version and are not there any more as they were. No answer depends on them, so the version is served."""
+    faults: dict[str, list[Fault]] = {}
+    for r in ledger:
+        version = versions.get(r.policy, {}).get(r.version)
+        if r.difference is None or version is None:
+            continue
+        path = releases.difference_file(version.path)
+        try:
+            changed = "was edited" if digest_of(path.read_bytes()) != r.difference else None
+        except OSError:
+            changed = "is gone or cannot be read"
+        if changed:
+            name = path.relative_to(root).as_posix()
+            message = f"the difference that was released with {r.policy} v{r.version} {changed}"
+            faults[name] = [Fault(Place(name, 1, 1), message, "restore it from version control", "edited-after-release")]
+    return faults
 
 
 def _keep_lost(before: Library, versions: dict[str, dict[int, Version]], unserved: list[str], faults: dict[str, list[Fault]]) -> None:

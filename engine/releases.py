@@ -17,11 +17,17 @@ from engine.clock import instant
 from engine.errors import ReleaseError
 
 LEDGER = "releases.jsonl"
+#: Keys that a line may leave out: it is then as it was before there were such keys.
+OPTIONAL = ("score", "without_score", "difference")
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One released version. `supersedes`: the version that this one corrects, from `released_at` on, for the same period."""
+    """One released version. `supersedes`: the version that this one corrects, from `released_at` on, for the same period.
+
+    `score`: the percentage of mutants that its cases notice; `without_score`: why it was released without one. `difference`: the digest of the
+    semantic difference to the version before, beside the rule file.
+    """
 
     policy: str
     version: int
@@ -34,9 +40,12 @@ class Release:
     note: str
     supersedes: int | None
     previous: str
+    score: str | None = None
+    without_score: str | None = None
+    difference: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        data = asdict(self)
+        data = {k: v for k, v in asdict(self).items() if v is not None or k not in OPTIONAL}
         data["effective_from"] = self.effective_from.isoformat()
         data["effective_until"] = self.effective_until.isoformat() if self.effective_until else None
         data["released_at"] = self.released_at.isoformat()
@@ -75,7 +84,7 @@ def read_ledger(root: Path) -> list[Release]:
             release = Release(
                 data["policy"], int(data["version"]), data["digest"], data["cases_digest"], date.fromisoformat(data["effective_from"]),
                 date.fromisoformat(data["effective_until"]) if data["effective_until"] else None, instant(data["released_at"]), data["released_by"],
-                data["note"], data["supersedes"], data["previous"],
+                data["note"], data["supersedes"], data["previous"], *(_text(data, key) for key in OPTIONAL),
             )  # fmt: skip
         except (ValueError, KeyError, TypeError) as error:
             raise ReleaseError(f"{path}:{number}: this is no release: {error}") from None
@@ -84,6 +93,18 @@ def read_ledger(root: Path) -> list[Release]:
         previous = line_digest(line)
         releases.append(release)
     return releases
+
+
+def difference_file(rule_file: Path) -> Path:
+    """Where the semantic difference to the version before stands: `vN.difference.json`."""
+    return rule_file.with_name(f"{rule_file.stem}.difference.json")
+
+
+def _text(data: dict[str, Any], key: str) -> str | None:
+    found = data.get(key)
+    if found is not None and not isinstance(found, str):
+        raise TypeError(f"`{key}` is no text")
+    return found
 
 
 def _lines(path: Path) -> list[str]:

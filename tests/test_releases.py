@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -342,3 +343,35 @@ def test_the_library_finds_the_version_in_force(root: Path) -> None:
     assert caught.value.exists == []
     with pytest.raises(NotFound, match="did you mean `credit-request`"):
         found.in_force("credit-requests", instant("2025-08-01"), None)
+
+
+# -- what a release may hold besides ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_without_score_and_difference_is_as_it_always_was(tmp_path: Path) -> None:
+    append(tmp_path, entry(1, "2025-01-01"))
+    data = json.loads((tmp_path / LEDGER).read_text(encoding="utf-8"))
+    assert list(data)[-1] == "previous"
+    assert not {"score", "without_score", "difference"} & set(data)
+    [found] = read_ledger(tmp_path)
+    assert (found.score, found.without_score, found.difference) == (None, None, None)
+
+
+def test_score_and_difference_are_in_the_chain(tmp_path: Path) -> None:
+    append(tmp_path, replace(entry(1, "2025-01-01"), score="97.5", difference="sha256:" + "1" * 64))
+    append(tmp_path, replace(entry(2, "2025-07-01", at="2025-06-01"), without_score="示例"))
+    first, second = read_ledger(tmp_path)
+    assert (first.score, first.without_score, first.difference) == ("97.5", None, "sha256:" + "1" * 64)
+    assert (second.score, second.without_score, second.difference) == (None, "示例", None)
+    path = tmp_path / LEDGER
+    path.write_text(path.read_text(encoding="utf-8").replace('"97.5"', '"99.5"'), encoding="utf-8")
+    with pytest.raises(ReleaseError, match="append-only"):
+        read_ledger(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["score", "without_score", "difference"])
+def test_what_is_no_text_there_is_refused(tmp_path: Path, key: str) -> None:
+    data = entry(1, "2025-01-01").as_json() | {key: 97}
+    (tmp_path / LEDGER).write_text(json.dumps(data) + "\n", encoding="utf-8")
+    with pytest.raises(ReleaseError, match=f"`{key}` is no text"):
+        read_ledger(tmp_path)
