@@ -18,7 +18,8 @@ from engine.policy import FactDef, Policy
 from engine.types import SHANGHAI, DateTimeType, ListType, RecordType, Type, plain
 from simulations.population.columns import Profile
 from simulations.reading.dates import CALENDAR_TABLE, calendar_arrays
-from simulations.reading.query import Periods, read
+from simulations.reading.facts import Periods
+from simulations.reading.query import read
 from tests.generate import Request
 from tests.rows import table_of
 from tests.test_plain import Subject, library

@@ -20,6 +20,7 @@ from tests.generate import Request
 from tests.readings import Readings, sql
 from tests.test_plain import VERSIONS, generator, library, subject
 
+
 def _follows(name: str, other: str) -> bool:
     """Is the other one a later version of the same policy?"""
     policy, number = name.rsplit("/v", 1)

@@ -10,8 +10,9 @@ import ibis
 import ibis.expr.types as ir
 
 from engine.types import BOOL, NumberType, Type
+from simulations.reading.arrays import Bind, bits_in, filtered, mapped_array, size, some, struct
 from simulations.reading.bounds import settled
-from simulations.reading.items import Bind, Body, bits_in, filtered, item_of, mapped_array, packed, shape_for, size, some, struct
+from simulations.reading.items import Body, item_of, packed, shape_for
 from simulations.reading.logic import conjunction, inverse
 from simulations.reading.lowered import Flag, Lowered, Shape, both, cast, choose, condition, constant, decimal_type, either, negated, number, surely_not
 

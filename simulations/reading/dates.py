@@ -13,8 +13,8 @@ import ibis.expr.types as ir
 from engine.errors import EvaluationError
 from engine.functions import FUNCTIONS, is_working_day
 from engine.types import BOOL, DATE, DATETIME, INTEGER, DateTimeType, Type
+from simulations.reading.arrays import Bind, at
 from simulations.reading.exact import microseconds
-from simulations.reading.items import Bind, at
 from simulations.reading.lowered import ERROR_BIT, Flag, Lowered, both, cast, choose, condition, constant, either, mask_of, negated, never, number
 
 LAST_DAY = date(9999, 12, 31)

@@ -10,8 +10,9 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from engine.types import BOOL, NumberType, Type
+from simulations.reading.arrays import Bind
 from simulations.reading.bounds import Bound, decided, greatest_of_all, least_of_all, lower, settled, upper
-from simulations.reading.items import Bind, array_type, common_shape, reshaped
+from simulations.reading.items import array_type, common_shape, reshaped
 from simulations.reading.lowered import (
     Flag,
     Lowered,

@@ -15,10 +15,11 @@ from engine import syntax as s
 from engine.plan import Rule, plan
 from engine.policy import Policy
 from engine.types import BOOL, TEXT, EnumType, ListType, MapType, SetType
-from simulations.reading import lists, logic, lookups, numbers, texts
+from simulations.reading import each, lists, logic, lookups, numbers, texts
 from simulations.reading.aggregates import Items, all_of, any_of, count, outermost, total
+from simulations.reading.arrays import bind_inside
 from simulations.reading.dates import Dates
-from simulations.reading.items import Body, bind_inside
+from simulations.reading.items import Body
 from simulations.reading.lowered import UNSET, Flag, Lowered, NotLowered, choose, condition, constant, mask_of, never, truth
 from simulations.reading.stages import Stages
 
@@ -307,7 +308,7 @@ class Lowering:
         def body(n: s.Node) -> Body:
             return lambda item: self.node(n, scope.having(node.variable, item))
 
-        def step(n: s.Node) -> lists.Step:
+        def step(n: s.Node) -> each.Step:
             return lambda item, lets: self.node(n, Scope({**scope.variables, node.variable: item, **lets}, scope.preceding))
 
         def let(n: s.Node) -> Callable[[Lowered, Mapping[str, Lowered], Mapping[Any, Lowered]], Lowered]:
@@ -323,7 +324,7 @@ class Lowering:
                     raise NotLowered(f"`preceding` of `{name}` rests on itself, which SQL cannot say without a loop")
             made.append((name, let(value), sums))
             done.add(name)
-        block = lists.Block(
+        block = each.Block(
             where=None if node.where is None else body(node.where),
             order=[(body(key), descending) for key, descending in node.order],
             lets=made,
@@ -331,7 +332,7 @@ class Lowering:
             rows=[(None if row.when is None else step(row.when), [step(v) for v in row.values]) for row in node.rows],
             whole=node.whole,
         )
-        return lists.Each(self.node(node.source, scope), node.variable, block, node.type, self.bind(scope)).lowered()
+        return each.Each(self.node(node.source, scope), node.variable, block, node.type, self.bind(scope)).lowered()
 
     def _preceding(self, node: s.Preceding, scope: Scope) -> Lowered:
         return scope.preceding[node]

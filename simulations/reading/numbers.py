@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 
 from engine.functions import ceil, divide, floor, round_half_up
 from engine.types import NumberType, Type
+from simulations.reading.arrays import Bind
 from simulations.reading.bounds import (
     Bound,
     bounded,
@@ -26,7 +27,6 @@ from simulations.reading.bounds import (
     upper,
 )
 from simulations.reading.exact import exact
-from simulations.reading.items import Bind
 from simulations.reading.lowered import (
     ERROR_BIT,
     MAX_DIGITS,
