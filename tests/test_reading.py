@@ -104,6 +104,18 @@ def test_a_policy_that_is_not_yet_in_force_gives_nothing() -> None:
     assert not readings.differences(by_duckdb)
 
 
+def test_a_value_that_the_other_policy_does_not_know_is_not_replaced() -> None:
+    """`path` is set from `partner.basis`; a basis without a path leaves it unknown, whatever the row has for it."""
+    it = subject("benefits/mdf-use-application/v1")
+    facts = {n: v for n, v in it.legal[0].facts.items() if n != "quota.max"} | {"path": "software", "stage": "role_certified"}
+    requests = [Request(facts | {"partner.basis": basis}, it.legal[0].as_of) for basis in ("distribution_plan", "software", "si")]
+    readings = Readings(it, requests)
+    assert not readings.differences(by_duckdb)
+    answers = {row["case_id"]: row["v:out:remaining"] for row in by_duckdb(readings.query(), readings.table)}
+    assert answers["0"] is None
+    assert answers["1"] is not None
+
+
 MONEY = """
 policy: wide-money
 version: 1

@@ -129,12 +129,8 @@ class Facts:
             return absent(fact)
         facts = {}
         for n, f in other.facts.items():
-            if n in bound:
-                raw = self._legal(replace(bound[n], null=True), f) if not bound[n].is_static else bound[n]
-                there = self._merged(raw, self._raw(n, f, mine), f)
-            else:
-                there = self._raw(n, f, mine)
-            facts[n] = there
+            raw = self._raw(n, f, mine)
+            facts[n] = self._merged(bound[n], raw, f) if n in bound else raw
         answer = self._part(self._lowering(other, facts, above), fact.origin.output)
         value = choose([(asked, answer.value)], ibis.null(answer.value.type()))
         unknown = either(negated(asked), answer.unknown)
@@ -170,12 +166,13 @@ class Facts:
         return replace(a, type=fact.type, value=value, maybe=True, kinds=a.kinds | PATHS, flag=flag, mask=None, null=fact.nullable)
 
     def _merged(self, bound: Lowered, raw: Lowered, fact: FactDef) -> Lowered:
-        """What the question sets; where it sets nothing (unknown or none), what the table has."""
+        """What the question sets, unknown if the other policy's fact does not know it; where it sets nothing (unknown or none), what the table has."""
         if bound.is_static:
             return constant(bound.static, fact.type) if bound.static is not None else raw
         there = both(negated(bound.unknown), bound.value.notnull())
-        value = choose([(there, bound.value)], raw.value)
-        unknown = both(negated(there), raw.unknown)
+        legal = self._legal(bound, fact)
+        value = choose([(there, legal.value)], raw.value)
+        unknown = either(both(there, legal.unknown), both(negated(there), raw.unknown))
         maybe = unknown is not False
         return Lowered(fact.type, value, maybe, PATHS if maybe else 0, condition(unknown) if raw.null and maybe else None, None, raw.null, raw.low,
                        digits=max(bound.digits, raw.digits), places=max(bound.places, raw.places), shape=raw.shape)  # fmt: skip
