@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import ibis
 import pyarrow as pa
+from ibis.backends.sql.datatypes import DuckDBType
 
 from engine.errors import FactsError
 from engine.facts import FactReader
@@ -91,9 +92,17 @@ class Readings:
         return found
 
 
+def schema_of(table: pa.Table) -> ibis.Schema:
+    """The columns of an Arrow table as DuckDB has them."""
+    with duckdb.connect() as connection:
+        connection.register("population", table)
+        described = connection.execute("DESCRIBE population").fetchall()
+    return ibis.schema({name: DuckDBType.from_string(kind) for name, kind, *_ in described})
+
+
 def query_of(policy: Policy, table: pa.Table, profile: Profile) -> ibis.Table:
     """The reading of one version over an Arrow table, under the prefix `v`."""
-    population = ibis.table(ibis.Schema.from_pyarrow(table.schema), name="population")
+    population = ibis.table(schema_of(table), name="population")
     return read(population, {"v": policy}, profile, None, uses)
 
 

@@ -14,7 +14,7 @@ from simulations.population.columns import Column, Profile, widest
 from simulations.reading.lowered import TooWide
 from simulations.reading.query import NotCovered, read
 from tests.generate import Request
-from tests.readings import Readings, by_duckdb, query_of, sql, uses
+from tests.readings import Readings, by_duckdb, query_of, schema_of, sql, uses
 from tests.test_plain import every_version, generator, library, subject
 
 #: So many generated requests a version; 10,000 when a release of this project is checked.
@@ -52,7 +52,7 @@ def test_versions_share_what_they_have_in_common() -> None:
     """The same version twice is computed once: the query hardly grows."""
     it = subject("relations/relation-change/v1")
     readings = Readings(it, [Request(case.facts, case.as_of) for case in it.legal])
-    population = ibis.table(ibis.Schema.from_pyarrow(readings.table.schema), name="population")
+    population = ibis.table(schema_of(readings.table), name="population")
     once = sql(read(population, {"v": it.policy}, readings.profile, None, uses), "duckdb")
     twice = sql(read(population, {"v": it.policy, "w": it.policy}, readings.profile, None, uses), "duckdb")
     assert len(twice) < 1.4 * len(once)
@@ -62,7 +62,7 @@ def test_two_versions_answer_beside_each_other() -> None:
     before, after = (library().version("voucher-issue", n).policy for n in (4, 5))
     it = subject("vouchers/voucher-issue/v5")
     readings = Readings(it, [Request(case.facts, case.as_of) for case in it.legal])
-    population = ibis.table(ibis.Schema.from_pyarrow(readings.table.schema), name="population")
+    population = ibis.table(schema_of(readings.table), name="population")
     both = by_duckdb(read(population, {"a": before, "b": after}, readings.profile, None, uses), readings.table)
     alone = {prefix: by_duckdb(query_of(policy, readings.table, readings.profile), readings.table) for prefix, policy in (("a", before), ("b", after))}
     for prefix, rows in alone.items():

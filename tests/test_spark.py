@@ -67,7 +67,8 @@ def test_spark_answers_as_the_engine_does(spark: Any, tmp_path: Path, name: str)
     def by_spark(query: ibis.Table, table: pa.Table) -> list[dict[str, Any]]:
         pq.write_table(table, tmp_path / "population.parquet")
         spark.read.parquet(str(tmp_path / "population.parquet")).createOrReplaceTempView("population")
-        found: list[dict[str, Any]] = spark.sql(sql(query, "pyspark")).toArrow().to_pylist()
+        spark.sql(sql(query, "pyspark")).write.mode("overwrite").parquet(str(tmp_path / "answers"))
+        found: list[dict[str, Any]] = pq.read_table(tmp_path / "answers").to_pylist()
         return found
 
     assert not readings.differences(by_spark)
