@@ -49,12 +49,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     builder = builder.config("spark.sql.codegen.wholeStage", "false").config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("OFF")
+    started = builder.getOrCreate()
+    started.sparkContext.setLogLevel("OFF")
     counts, days = calendar_arrays()
-    session.createDataFrame([(counts, days)], "working_counts array<int>, working_days array<date>").createOrReplaceTempView(CALENDAR_TABLE)
-    yield session
-    session.stop()
+    started.createDataFrame([(counts, days)], "working_counts array<int>, working_days array<date>").createOrReplaceTempView(CALENDAR_TABLE)
+    yield started
+    started.stop()
 
 
 @pytest.mark.parametrize("name", NEWEST)

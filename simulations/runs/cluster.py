@@ -38,11 +38,11 @@ SETTINGS = {
 
 
 class Cluster:
-    """One Spark session; local unless the environment names a master. Working files go below `folder`. Close it when done."""
+    """One Spark application; local unless the environment names a master. Working files go below `folder`. Close it when done."""
 
     def __init__(self, folder: Path, database: Database) -> None:
         self.folder, self.database = folder, database
-        self.session = _session()
+        self.spark = _started()
         self.asked = 0
 
     def take(self, relation: str) -> None:
@@ -50,22 +50,22 @@ class Cluster:
         path = self.folder / "population-for-spark.parquet"
         self.database.run(f"COPY (SELECT * FROM {quoted(relation)}) TO '{_text(path)}' (FORMAT parquet)")
         with self._watched():
-            self.session.read.parquet(str(path)).createOrReplaceTempView(relation)
+            self.spark.read.parquet(str(path)).createOrReplaceTempView(relation)
             counts, days = calendar_arrays()
             rows = [(counts, days)]
-            self.session.createDataFrame(rows, "working_counts array<int>, working_days array<date>").createOrReplaceTempView(CALENDAR_TABLE)
+            self.spark.createDataFrame(rows, "working_counts array<int>, working_days array<date>").createOrReplaceTempView(CALENDAR_TABLE)
 
     def answers(self, expression: ibis.Table) -> str:
         """Ask every case; gives the query that reads the answers back in DuckDB. Raises PolicyError, Cancelled."""
         path = self.folder / f"answers-{self.asked}"
         self.asked += 1
         with self._watched():
-            self.session.sql(spark_sql(expression)).write.parquet(str(path))
+            self.spark.sql(spark_sql(expression)).write.parquet(str(path))
         return f"SELECT * FROM read_parquet('{_text(path)}/*.parquet')"
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
-            self.session.stop()
+            self.spark.stop()
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -90,7 +90,7 @@ class Cluster:
             try:
                 self.database.stop_if_cancelled()
             except Cancelled:
-                self.session.sparkContext.cancelAllJobs()
+                self.spark.sparkContext.cancelAllJobs()
 
 
 def spark_sql(expression: ibis.Table) -> str:
@@ -107,8 +107,8 @@ def _text(path: Path) -> str:
     return str(path.absolute()).replace("'", "''")
 
 
-def _session() -> Any:
-    """A Spark session with exact arithmetic. Raises PolicyError where Spark or Java is absent."""
+def _started() -> Any:
+    """Spark with exact arithmetic. Raises PolicyError where Spark or Java is absent."""
     try:
         from pyspark.sql import SparkSession
     except ImportError:
@@ -121,9 +121,9 @@ def _session() -> Any:
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
     try:
-        session = builder.getOrCreate()
-        session.sparkContext.setLogLevel("OFF")
-        return session
+        spark = builder.getOrCreate()
+        spark.sparkContext.setLogLevel("OFF")
+        return spark
     except Exception as error:
         raise PolicyError(f"Spark does not start: {str(error).strip().splitlines()[0][:300]}") from None
 
