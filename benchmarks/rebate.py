@@ -14,6 +14,7 @@ from engine.policy import Policy
 from engine.types import SHANGHAI
 from simulations.population.columns import Profile
 from simulations.reading import query
+from simulations.reading.lowering import OUTCOMES
 from simulations.runs.panel import sql_of
 
 POLICY = "sales-rebate"
@@ -96,10 +97,13 @@ def by_reading(con: duckdb.DuckDBPyConnection, profile: Profile) -> str:
     """The query of the product: both rule files by the population reading."""
     before, after = versions()
     types = {name: ibis.backends.sql.datatypes.DuckDBType.from_string(t) for name, t, *_ in con.execute("DESCRIBE population").fetchall()}
-    wanted = query.Wanted(rules=False, outputs=("rebate",))
+    wanted = query.Wanted(rules=False, outputs=("rebate",), codes=True)
     table = query.read(ibis.table(ibis.schema(types), name="population"), {"base": before, "new": after}, profile, AS_OF, wanted=wanted)
-    cases = f'SELECT "base:outcome" AS "from", "new:outcome" AS "to", "base:out:rebate" AS b0, "new:out:rebate" AS a0 FROM ({sql_of(table)})'
-    return ASKED.format(cases=cases)
+    cases = f'SELECT "base:code" AS "from", "new:code" AS "to", "base:out:rebate" AS b0, "new:out:rebate" AS a0 FROM ({sql_of(table)})'
+    # the words of the outcomes are put in once all is counted, as a run does
+    words = ", ".join(f"'{word}'" for word in OUTCOMES)
+    counted = f'SELECT [{words}]["from" + 1] AS "from", [{words}]["to" + 1] AS "to", * EXCLUDE ("from", "to") FROM ({ASKED.format(cases=cases)})'
+    return f'{counted} ORDER BY "from", "to"'
 
 
 def by_hand() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 
 from engine import syntax as s
@@ -47,6 +48,8 @@ class Scope:
 
 
 ROW = Scope()
+#: Outcomes by their code.
+OUTCOMES = ("allowed", "review", "denied", "undetermined", "error")
 
 
 class Lowering:
@@ -59,6 +62,7 @@ class Lowering:
         self._values: dict[str, Lowered] = {}
         self._fired: dict[str, Lowered] = {}
         self._decision: Lowered | None = None
+        self._code: ir.Value = small(0)
 
     # -- named parts ---------------------------------------------------------------------------------------------------------------
 
@@ -110,17 +114,13 @@ class Lowering:
         holds = {name: sure(f) for name, f in (("denied", denied), ("stopped", stopped), ("reviewed", reviewed))}
         open_ = {name: condition(f.unknown) if f.maybe else False for name, f in (("denied", denied), ("stopped", stopped), ("reviewed", reviewed))}
         null = never(t, 0).value
-        value = choose(
-            [
-                (holds["denied"], word["denied"].value),
-                (holds["stopped"], null),
-                (open_["denied"], null),
-                (open_["stopped"], null),
-                (holds["reviewed"], word["review"].value),
-                (open_["reviewed"], null),
-            ],
-            word["allowed"].value,
-        )
+
+        def cases(denied: Any, review: Any, allowed: Any, waiting: Any) -> ir.Value:
+            lines = [(holds["denied"], denied), (holds["stopped"], waiting), (open_["denied"], waiting), (open_["stopped"], waiting)]
+            return choose([*lines, (holds["reviewed"], review), (open_["reviewed"], waiting)], allowed)
+
+        value = cases(word["denied"].value, word["review"].value, word["allowed"].value, null)
+        self._code = cases(*(small(OUTCOMES.index(w)) for w in ("denied", "review", "allowed", "undetermined")))
         maybe = bool(parts) or not (stopped.is_static and not stopped.static)
         kinds, mask = mask_of(value.isnull(), *parts)
         found = self.bound(Lowered(t, value, maybe, kinds, None, mask))
@@ -131,8 +131,14 @@ class Lowering:
             return found
         going = found.value.isin(["allowed", "review"]).fill_null(False)
         value = choose([(going & condition(target.unknown), null)], found.value)
+        self._code = choose([(going & condition(target.unknown), small(OUTCOMES.index("undetermined")))], self._code)
         kinds, mask = mask_of(value.isnull(), found, target)
         return self.bound(Lowered(t, value, True, kinds, None, mask))
+
+    def code(self) -> ir.Value:
+        """The outcome as its place in OUTCOMES: what is counted millions of times is quicker as a small number."""
+        self.outcome()
+        return self._code
 
     def output(self, name: str) -> Lowered:
         """The value of an output; the next state of a machine only where the event is not denied."""
@@ -353,6 +359,10 @@ class Lowering:
 
     def _outcome(self, node: s.Outcome, scope: Scope) -> Lowered:
         return self.outcome()
+
+
+def small(code: int) -> ir.Value:
+    return ibis.literal(code, type="int8")
 
 
 def sure(fired: Lowered) -> Flag:

@@ -40,7 +40,7 @@ from simulations.reading.lowered import (
     number,
     surely_not,
 )
-from simulations.reading.lowering import ROW, sure
+from simulations.reading.lowering import OUTCOMES, ROW, small, sure
 from simulations.reading.stages import Stages
 
 WORKING_DAYS = {"add_working_days", "working_days_between", "is_working_day"}
@@ -52,10 +52,11 @@ class NotCovered(PolicyError):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which answers are computed: all by default."""
+    """Which answers are computed: all by default. `codes`: each outcome also as its place in OUTCOMES, as `<prefix>:code`."""
 
     rules: bool = True
     outputs: tuple[str, ...] | None = None
+    codes: bool = False
 
 
 def nothing_used(policy: str) -> Periods:
@@ -116,6 +117,8 @@ class Reading:
         failed: Flag = False if error is None else error.notnull()
         shown = outcome.value.fill_null("undetermined") if outcome.maybe else outcome.value
         found: dict[str, ir.Value] = {"outcome": choose([(failed, ibis.literal("error"))], shown)}
+        if wanted.codes:
+            found["code"] = choose([(failed, small(OUTCOMES.index("error")))], lowering.code())
         found["error"] = error if error is not None else ibis.null("string")
         if wanted.rules:
             for r in policy.requirements:

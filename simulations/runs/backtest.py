@@ -14,13 +14,13 @@ from engine.errors import EvaluationError, FactsError, PolicyError
 from engine.library import Library
 from engine.policy import Policy
 from simulations.population.columns import quoted
+from simulations.reading.lowering import OUTCOMES
 from simulations.runs.database import SPILL, Database, Progress, never, quiet
 from simulations.runs.decisions import Decision, Log
 from simulations.runs.directory import made
 from simulations.runs.examples import STRIDE
 from simulations.runs.manifest import digest_of, write_json, write_manifest
 from simulations.runs.order import Measure, Side, Strict, chosen_measures, measures, parameters_text, stated, version_of
-from simulations.runs.panel import OUTCOMES
 from simulations.runs.replay import amount_of, money, text, write_rows
 from simulations.runs.summary import share
 from simulations.runs.tally import amount, literal

@@ -18,7 +18,6 @@ from simulations.runs.cluster import Cluster
 from simulations.runs.database import Database
 from simulations.runs.order import Measure, Task
 
-OUTCOMES = ("allowed", "review", "denied", "undetermined", "error")
 #: The name of the population in the database.
 POPULATION = "population"
 
@@ -57,7 +56,7 @@ class Panel:
         Raises NotCovered.
         """
         table = ibis.table(self._schema(), name=POPULATION)
-        wanted = reading.Wanted(rules, tuple(dict.fromkeys(m.output for m in self.task.measures)))
+        wanted = reading.Wanted(rules, tuple(dict.fromkeys(m.output for m in self.task.measures)), codes=True)
         answers = reading.read(table, dict(versions), self.profile, self.task.as_of, self.task.uses, wanted)
         if self.cluster is None:
             return sql_of(answers)
@@ -66,10 +65,11 @@ class Panel:
         return self.cluster.answers(answers.select(*dict.fromkeys(kept), *told))
 
     def pair(self) -> str:
-        """Baseline and candidate of every case: case_id, partner, the groups by their columns, `from`, `to`, the amounts `b0`, `a0`, …, states of rules."""
+        """Baseline and candidate of every case: case_id, partner, the groups by their columns, `from`, `to` (as codes: `f`, `t`), the amounts `b0`, `a0`, …,
+        states of rules."""
         kept = [CASE_ID, *([PARTNER] if self.has_partner else []), *(c for c in self.groups.values() if c != PARTNER)]
         parts = [quoted(c) for c in dict.fromkeys(kept)]
-        parts += ['"base:outcome" AS "from"', '"new:outcome" AS "to"', '"base:error"', '"new:error"']
+        parts += ['"base:outcome" AS "from"', '"new:outcome" AS "to"', '"base:code" AS f', '"new:code" AS t', '"base:error"', '"new:error"']
         for i, m in enumerate(self.task.measures):
             parts += [f"{self.amount('base', self.task.before, m)} AS b{i}", f"{self.amount('new', self.task.after, m)} AS a{i}"]
         for side, policy in (("base", self.task.before), ("new", self.task.after)):

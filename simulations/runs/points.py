@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from engine.policy import Policy
-from simulations.runs.panel import OUTCOMES, Panel
+from simulations.reading.lowering import OUTCOMES
+from simulations.runs.panel import Panel
 from simulations.runs.tally import amount
 
 #: So many versions are read in one query.

@@ -14,11 +14,12 @@ from engine.errors import PolicyError, did_you_mean
 from engine.library import Library
 from engine.policy import Policy
 from engine.types import NumberType
+from simulations.reading.lowering import OUTCOMES
 from simulations.runs.database import Progress, never, quiet
 from simulations.runs.directory import made
 from simulations.runs.manifest import write_json, write_manifest
 from simulations.runs.order import Measure, Side, Source, Strict, stated
-from simulations.runs.panel import OUTCOMES, Panel
+from simulations.runs.panel import Panel
 from simulations.runs.points import AT_ONCE, Point, points
 from simulations.runs.run import about, opened
 from simulations.runs.sweep import changed, parameter_of, single

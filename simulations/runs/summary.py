@@ -11,11 +11,12 @@ from typing import Any
 
 from engine.conditions import read_by
 from engine.policy import Policy
+from simulations.reading.lowering import OUTCOMES
 from simulations.runs import attribution
 from simulations.runs.examples import examples, missing
 from simulations.runs.hybrid import Mixture
 from simulations.runs.order import Side, parameters_text
-from simulations.runs.panel import OUTCOMES, Panel
+from simulations.runs.panel import Panel
 from simulations.runs.tally import EDGES, Tally, amount, bars, tally
 
 FORMAT = 1

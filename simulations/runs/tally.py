@@ -11,8 +11,9 @@ from typing import Any
 
 from engine.types import EXACT
 from simulations.population.columns import CASE_ID, PARTNER, quoted
+from simulations.reading.lowering import OUTCOMES
 from simulations.runs.hybrid import Mixture
-from simulations.runs.panel import OUTCOMES, Panel
+from simulations.runs.panel import Panel
 from simulations.runs.units import reached
 
 #: Edges of bars on either side of 0: 1, 2, 5, 10 … so that a long tail does not flatten the rest.
@@ -54,9 +55,9 @@ class Tally:
         return {name: value if name.endswith(":sum") else int(value or 0) for name, value in row.items()}
 
     def _flips(self) -> Iterator[str]:
-        for a in OUTCOMES:
-            for b in OUTCOMES:
-                yield f'count_if("from" = \'{a}\' AND "to" = \'{b}\') AS "flip:{a}:{b}"'
+        for i, a in enumerate(OUTCOMES):
+            for j, b in enumerate(OUTCOMES):
+                yield f'count_if(f = {i} AND t = {j}) AS "flip:{a}:{b}"'
 
     def _rule(self, code: str) -> list[str]:
         sides = [self.state(side, code) for side in ("base", "new")]
@@ -93,7 +94,7 @@ class Tally:
         columns = [quoted(self.panel.groups[n]) for n in names]
         paid = bool(self.panel.task.measures)
         counted = {
-            "rows": "count(*)", "changed": "count_if(\"from\" <> \"to\")",
+            "rows": "count(*)", "changed": "count_if(f <> t)",
             "more_allowed": "count_if(\"from\" <> 'allowed' AND \"to\" = 'allowed')", "less_allowed": "count_if(\"from\" = 'allowed' AND \"to\" <> 'allowed')",
         } | ({"before": "sum(b0)", "after": "sum(a0)"} if paid else {})  # fmt: skip
         fine = ", ".join([*(f"CAST({c} AS VARCHAR) AS g{i}" for i, c in enumerate(columns)), *(f"{x} AS {quoted(n)}" for n, x in counted.items())])
