@@ -66,6 +66,10 @@ FROM ({cases}) GROUP BY "from", "to" ORDER BY "from", "to"
 """
 
 
+#: The smallest question: what both versions come to.
+TOTALS = "SELECT sum(b0), sum(a0) FROM ({cases})"
+
+
 def library() -> Library:
     """The two versions as rule files."""
     found = load(POLICIES)
@@ -95,19 +99,33 @@ def open_population(path: Path, con: duckdb.DuckDBPyConnection, in_memory: bool 
 
 def by_reading(con: duckdb.DuckDBPyConnection, profile: Profile) -> str:
     """The query of the product: both rule files by the population reading."""
-    before, after = versions()
-    types = {name: ibis.backends.sql.datatypes.DuckDBType.from_string(t) for name, t, *_ in con.execute("DESCRIBE population").fetchall()}
-    wanted = query.Wanted(rules=False, outputs=("rebate",), codes=True)
-    table = query.read(ibis.table(ibis.schema(types), name="population"), {"base": before, "new": after}, profile, AS_OF, wanted=wanted)
-    cases = f'SELECT "base:code" AS "from", "new:code" AS "to", "base:out:rebate" AS b0, "new:out:rebate" AS a0 FROM ({sql_of(table)})'
+    cases = _rebates(con, profile)
     # the words of the outcomes are put in once all is counted, as a run does
     words = ", ".join(f"'{word}'" for word in OUTCOMES)
     counted = f'SELECT [{words}]["from" + 1] AS "from", [{words}]["to" + 1] AS "to", * EXCLUDE ("from", "to") FROM ({ASKED.format(cases=cases)})'
     return f'{counted} ORDER BY "from", "to"'
 
 
+def _rebates(con: duckdb.DuckDBPyConnection, profile: Profile) -> str:
+    """Outcomes as codes, and the money of both versions, case by case."""
+    before, after = versions()
+    types = {name: ibis.backends.sql.datatypes.DuckDBType.from_string(t) for name, t, *_ in con.execute("DESCRIBE population").fetchall()}
+    wanted = query.Wanted(rules=False, outputs=("rebate",), codes=True)
+    table = query.read(ibis.table(ibis.schema(types), name="population"), {"base": before, "new": after}, profile, AS_OF, wanted=wanted)
+    return f'SELECT "base:code" AS "from", "new:code" AS "to", "base:out:rebate" AS b0, "new:out:rebate" AS a0 FROM ({sql_of(table)})'
+
+
 def by_hand() -> str:
     return ASKED.format(cases=BY_HAND)
+
+
+def totals_by_reading(con: duckdb.DuckDBPyConnection, profile: Profile) -> str:
+    """Only the money of both versions, by the product."""
+    return TOTALS.format(cases=_rebates(con, profile))
+
+
+def totals_by_hand() -> str:
+    return TOTALS.format(cases=BY_HAND)
 
 
 def told(rows: list[tuple[Any, ...]]) -> dict[str, Any]:

@@ -151,6 +151,12 @@ def simulations(inputs: Mapping[str, Array]) -> tuple[Simulation, Simulation]:
     return found[0], found[1]
 
 
+def totals(both: tuple[Simulation, Simulation]) -> dict[str, float]:
+    """Only the money before and after, summed in float64."""
+    before, after = (s.calculate("rebate", PERIOD) for s in both)
+    return {"before": float(before.sum(dtype=numpy.float64)), "after": float(after.sum(dtype=numpy.float64))}
+
+
 def calculated(both: tuple[Simulation, Simulation]) -> dict[str, Any]:
     """What is wanted of the two: how many cases go from which outcome to which, and the money before and after, summed in float64."""
     before, after = ((s.calculate("outcome", PERIOD), s.calculate("rebate", PERIOD)) for s in both)

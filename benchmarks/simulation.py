@@ -30,6 +30,8 @@ AGAIN = 3
 BYTES_A_CASE = 20
 PATIENCE = 900
 READING, MEMORY, CHECKED, SQL, OPENFISCA, RUN = "reading", "memory", "checked", "sql", "openfisca", "run"
+#: The smallest question, over columns that lie in memory: what both versions come to.
+TOTALS, SQL_TOTALS, OPENFISCA_TOTALS = "totals", "sql-totals", "openfisca-totals"
 UNITS = (("clock", "clock"), ("core time", "core"))
 #: What OpenFisca's time is made of, the name it is told under, and what of ours begins where it does.
 STAGES = (
@@ -67,7 +69,7 @@ def measure(quick: bool) -> Part:
         f"DuckDB has {rebate.THREADS} threads, OpenFisca computes in one. Every measurement is a new process; the processes take turns, {rounds} round(s), "
         f"a query {AGAIN} times each after a first time that is not counted, OpenFisca once; medians. Peak memory is the highest resident set of that process.",
         "Clock is what one waits; core time is what all threads used together: it can be compared when other work runs on the machine. So the SQL is judged "
-        "by core time (both have the same threads), OpenFisca by the clock. "
+        "by core time (both have the same threads), OpenFisca by the clock, on the smallest question: the totals of both versions. "
         f"Load of the machine meanwhile: {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} cores, the work of these processes among it.",
         "The reading needs to know its data (digits, places, unknowns). `check` is the pass that finds that out, holds every row against the facts' types and "
         "every id against the others (its memory grows with them); it runs once a population, hand-written SQL does without it. Other rows are without it.",
@@ -80,11 +82,11 @@ def measure(quick: bool) -> Part:
 
 def _compare(part: Part, path: Path, rows: int, rounds: int) -> None:
     """All candidates at one size, in turn."""
-    kinds = [CHECKED, READING, SQL, MEMORY]
+    kinds = [CHECKED, READING, SQL, MEMORY, TOTALS, SQL_TOTALS]
     if importlib.util.find_spec("openfisca_core") is None:
         part.rows.append(Row("OpenFisca-core", f"{NOT}: not installed (benchmarks/requirements.txt)"))
     else:
-        kinds.append(OPENFISCA)
+        kinds += [OPENFISCA, OPENFISCA_TOTALS]
     seen: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for _ in range(rounds):
         for kind in kinds:
@@ -105,7 +107,22 @@ def _compare(part: Part, path: Path, rows: int, rounds: int) -> None:
     part.rows.append(Row(f"{what}, query made of rule files", micro(_middle(seen[READING], "made"))))
     part.rows.append(Row(f"{what}, check of the population before", micro(_middle(seen[CHECKED], "check")), "peak memory", _peaks(seen, CHECKED)))
     if OPENFISCA in seen:
+        _totals(part, rows, seen)
         _beside_openfisca(part, what, seen, exact)
+
+
+def _totals(part: Part, rows: int, seen: dict[str, list[dict[str, Any]]]) -> None:
+    """The money of both versions and nothing else: from columns in memory to two sums. OpenFisca makes its simulations of the arrays first."""
+    if seen[TOTALS][0]["found"] != seen[SQL_TOTALS][0]["found"]:
+        raise RuntimeError(f"the reading says {seen[TOTALS][0]['found']}, the SQL by hand {seen[SQL_TOTALS][0]['found']}")
+    what = f"totals of two versions, {rows:,} cases, in memory"
+    for name, key in UNITS:
+        here, sql, other = (_middle(seen[kind], key) for kind in (TOTALS, SQL_TOTALS, OPENFISCA_TOTALS))
+        part.rows.append(Row(f"{what}, {name}", micro(here), "SQL by hand", micro(sql), sql / here))
+        row = Row(f"{what}, {name}", micro(here), "OpenFisca-core, with its simulations", micro(other), other / here)
+        if key == "clock":
+            row.wanted, row.reached = "10 × ahead", other / here >= 10
+        part.rows.append(row)
 
 
 def _beside_openfisca(part: Part, what: str, seen: dict[str, list[dict[str, Any]]], exact: dict[str, Any]) -> None:
@@ -115,8 +132,6 @@ def _beside_openfisca(part: Part, what: str, seen: dict[str, list[dict[str, Any]
             other = statistics.median(sum(r[stage][i] for stage in stages) for r in seen[OPENFISCA])
             label = f"{what}, {'in memory' if kind == MEMORY else 'from the file'}, {unit}"
             row = Row(label, micro(here), f"OpenFisca-core, {name}", micro(other), other / here)
-            if key == "clock":
-                row.wanted, row.reached = "10 × ahead", other / here >= 10
             part.rows.append(row)
     part.rows.append(Row(f"{what}, from the file, peak memory", _peaks(seen, READING), "OpenFisca-core", _peaks(seen, OPENFISCA)))
     found = seen[OPENFISCA][0]
@@ -168,7 +183,8 @@ def _apart(kind: str, path: Path, rows: int) -> dict[str, Any]:
 
 def asked(kind: str, path: Path) -> dict[str, Any]:
     """One candidate over one file: times in ns, peak memory in MB, what it found (rebate.told)."""
-    return {READING: _by_query, MEMORY: _by_query, SQL: _by_query, CHECKED: _checked, OPENFISCA: _openfisca, RUN: _run}[kind](kind, path)
+    how = {CHECKED: _checked, OPENFISCA: _openfisca, OPENFISCA_TOTALS: _openfisca_totals, RUN: _run, TOTALS: _by_totals, SQL_TOTALS: _by_totals}
+    return how.get(kind, _by_query)(kind, path)
 
 
 def _by_query(kind: str, path: Path) -> dict[str, Any]:
@@ -184,6 +200,34 @@ def _by_query(kind: str, path: Path) -> dict[str, Any]:
             clock.append(times[0])
             core.append(times[1])
     return {"clock": clock, "core": core, "made": [made], "peak": [_peak()], "found": rebate.told(found)}
+
+
+def _by_totals(kind: str, path: Path) -> dict[str, Any]:
+    con = rebate.connection()
+    rebate.open_population(path, con, in_memory=True)
+    text = rebate.totals_by_hand() if kind == SQL_TOTALS else rebate.totals_by_reading(con, pickle.loads(_profile(path).read_bytes()))
+    clock, core = [], []
+    for turn in range(AGAIN + 1):
+        times, found = _timed(lambda: con.execute(text).fetchone())
+        if turn:
+            clock.append(times[0])
+            core.append(times[1])
+    return {"clock": clock, "core": core, "peak": [_peak()], "found": [str(value) for value in found]}
+
+
+def _openfisca_totals(_: str, path: Path) -> dict[str, Any]:
+    from benchmarks import reform
+
+    con = rebate.connection()
+    rebate.open_population(path, con)
+    arrays = con.execute(reform.ARRAYS).fetchnumpy()
+    clock, core = [], []
+    for turn in range(AGAIN):
+        times, found = _timed(lambda: reform.totals(reform.simulations(arrays)))
+        if turn:
+            clock.append(times[0])
+            core.append(times[1])
+    return {"clock": clock, "core": core, "peak": [_peak()], "found": found}
 
 
 def _checked(_: str, path: Path) -> dict[str, Any]:

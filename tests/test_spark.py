@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -86,7 +85,8 @@ def test_a_run_on_spark_gives_the_same_report(spark: Any, tmp_path: Path) -> Non
         simulate(read_order(order | {"on": on}), library(), tmp_path / on)
     told = [(tmp_path / on / "summary.json").read_text(encoding="utf-8") for on in ("duckdb", "spark")]
     assert told[0] == told[1].replace(" --on spark", "")
-    rows = [duckdb.sql(f"SELECT * FROM '{tmp_path / on / 'changed.parquet'}' ORDER BY case_id").fetchall() for on in ("duckdb", "spark")]
+    rows = [pq.read_table(tmp_path / on / "changed.parquet").to_pylist() for on in ("duckdb", "spark")]
+    assert rows[0]
     assert rows[0] == rows[1]
     assert not list((tmp_path / "spark").glob("*spark*"))
 
