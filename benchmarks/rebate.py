@@ -15,7 +15,7 @@ from engine.types import SHANGHAI
 from simulations.population.columns import Profile
 from simulations.reading import query
 from simulations.reading.lowering import OUTCOMES
-from simulations.runs.panel import sql_of
+from simulations.reading.stages import sql_of
 
 POLICY = "sales-rebate"
 POLICIES = Path(__file__).with_name("policies")

@@ -15,6 +15,7 @@ from engine.types import EnumType, NumberType, SetType, Type
 from simulations.population.columns import AS_OF, CASE_ID, UNKNOWN, Column, Profile, has_companion, record_of, sql_type
 from simulations.reading.dates import CALENDAR_TABLE, calendar_arrays
 from simulations.reading.query import NotCovered, read
+from simulations.reading.stages import sql_of
 from simulations.runs.panel import POPULATION
 
 #: Names of warehouses to those of the compilers.
@@ -63,15 +64,11 @@ def _column(t: Type, nullable: bool, complete: bool) -> Column:
 
 
 def _compiled(answers: ibis.Table, policy: Policy, dialect: str) -> str:
-    before = ibis.options.sql.fuse_selects
-    ibis.options.sql.fuse_selects = False  # steps stay apart, so that what they share is computed once
     try:
-        return str(ibis.to_sql(answers, dialect=DIALECTS[dialect]))
+        return sql_of(answers, DIALECTS[dialect], pretty=True)
     except (IbisError, NotImplementedError, sqlglot.errors.SqlglotError) as error:
         said = str(error).strip().split("\n", 1)[0] or type(error).__name__
         raise NotCovered(f"{policy.name} cannot be written in the SQL of {dialect}: {said}\n  help: another dialect may do, such as duckdb") from None
-    finally:
-        ibis.options.sql.fuse_selects = before
 
 
 def _about(policy: Policy, schema: dict[str, str], dialect: str, complete: bool, as_of: datetime | None, working: bool) -> list[str]:

@@ -21,6 +21,7 @@ from simulations.population.columns import Profile
 from simulations.reading.dates import CALENDAR_TABLE, calendar_arrays
 from simulations.reading.facts import Periods
 from simulations.reading.query import read
+from simulations.reading.stages import sql_of
 from tests.generate import Request
 from tests.rows import table_of
 from tests.test_plain import Subject, library
@@ -106,17 +107,12 @@ def query_of(policy: Policy, table: pa.Table, profile: Profile) -> ibis.Table:
     return read(population, {"v": policy}, profile, None, uses)
 
 
-def sql(query: ibis.Table, dialect: str) -> str:
-    ibis.options.sql.fuse_selects = False
-    return str(ibis.to_sql(query, dialect=dialect, pretty=False))
-
-
 def by_duckdb(query: ibis.Table, table: pa.Table) -> list[dict[str, Any]]:
     """Run a query in DuckDB."""
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE {CALENDAR_TABLE} AS SELECT ?::INTEGER[] AS working_counts, ?::DATE[] AS working_days", list(calendar_arrays()))
         connection.register("population", table)
-        found: list[dict[str, Any]] = connection.sql(sql(query, "duckdb")).to_arrow_table().to_pylist()
+        found: list[dict[str, Any]] = connection.sql(sql_of(query)).to_arrow_table().to_pylist()
         return found
 
 

@@ -13,8 +13,9 @@ from engine.policy import Policy
 from simulations.population.columns import Column, Profile, widest
 from simulations.reading.lowered import TooWide
 from simulations.reading.query import NotCovered, read
+from simulations.reading.stages import sql_of
 from tests.generate import Request
-from tests.readings import Readings, by_duckdb, query_of, schema_of, sql, uses
+from tests.readings import Readings, by_duckdb, query_of, schema_of, uses
 from tests.test_plain import every_version, generator, library, subject
 
 #: So many generated requests a version; 10,000 when a release of this project is checked.
@@ -53,8 +54,8 @@ def test_versions_share_what_they_have_in_common() -> None:
     it = subject("relations/relation-change/v1")
     readings = Readings(it, [Request(case.facts, case.as_of) for case in it.legal])
     population = ibis.table(schema_of(readings.table), name="population")
-    once = sql(read(population, {"v": it.policy}, readings.profile, None, uses), "duckdb")
-    twice = sql(read(population, {"v": it.policy, "w": it.policy}, readings.profile, None, uses), "duckdb")
+    once = sql_of(read(population, {"v": it.policy}, readings.profile, None, uses))
+    twice = sql_of(read(population, {"v": it.policy, "w": it.policy}, readings.profile, None, uses))
     assert len(twice) < 1.4 * len(once)
 
 
@@ -165,7 +166,7 @@ def test_products_beyond_a_machine_word_are_exact(tmp_path: object) -> None:
         connection.execute("CREATE TABLE population (case_id VARCHAR, sales DECIMAL(18,2), rate DECIMAL(9,8), share DECIMAL(9,8))")
         for row in (("1", "99999999999999.99", "0.99999999", "0.33333333"), ("2", "0.05", "0.5", "0.2"), ("3", "1.00", "1", "0.005")):
             connection.execute("INSERT INTO population VALUES (?, ?, ?, ?)", row)
-        rows = connection.sql(sql(read(table, {"v": policy}, profile, as_of), "duckdb") + " ORDER BY case_id").fetchall()
+        rows = connection.sql(sql_of(read(table, {"v": policy}, profile, as_of)) + " ORDER BY case_id").fetchall()
     outputs = [row[-2:] for row in rows]
     assert outputs[0] == (Decimal("33333332666666.67"), Decimal("33333333333333.330000"))
     assert outputs[1] == (Decimal("0.01"), Decimal("0.016667"))  # 0.005 is rounded up, half away from zero

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from simulations.reading.stages import sql_of
 from simulations.runs.cluster import SETTINGS
 from simulations.runs.order import read_order
 from simulations.runs.run import simulate
 from tests.generate import Request
-from tests.readings import Readings, sql
+from tests.readings import Readings
 from tests.test_plain import VERSIONS, generator, library, subject
 
 
@@ -66,7 +67,7 @@ def test_spark_answers_as_the_engine_does(spark: Any, tmp_path: Path, name: str)
     def by_spark(query: ibis.Table, table: pa.Table) -> list[dict[str, Any]]:
         pq.write_table(table, tmp_path / "population.parquet")
         spark.read.parquet(str(tmp_path / "population.parquet")).createOrReplaceTempView("population")
-        spark.sql(sql(query, "pyspark")).write.mode("overwrite").parquet(str(tmp_path / "answers"))
+        spark.sql(sql_of(query, "pyspark")).write.mode("overwrite").parquet(str(tmp_path / "answers"))
         found: list[dict[str, Any]] = pq.read_table(tmp_path / "answers").to_pylist()
         return found
 

@@ -12,11 +12,9 @@ import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from engine.types import ListType, Type
 from simulations.reading.lowered import (
     cast,
     choose,
-    literal,
     number,
 )
 
@@ -165,7 +163,3 @@ def bits_in(array: ir.Value, variable: str, kinds: int, body: Callable[[ir.Value
 
 def _has_bit(body: Callable[[ir.Value], ir.Value], bit: int) -> Callable[[ir.Value], ir.Value]:
     return lambda x: (body(x) & number(bit)) != 0
-
-
-def listed(values: list[Any], t: Type) -> ir.ArrayValue:
-    return literal(tuple(values), ListType(t))

@@ -186,7 +186,7 @@ class Each:
         samples: list[list[Lowered]] = []
         for _, values in self.block.rows:
             samples.append([self._sample(array, self._opened(v)) for v in values])
-        shapes = [replace(shape_for(*column, bounded=True), type=f.type) for f, column in zip(self.record.fields, zip(*samples, strict=True), strict=True)]
+        shapes = [replace(shape_for(*column), type=f.type) for f, column in zip(self.record.fields, zip(*samples, strict=True), strict=True)]
         shape = Shape(self.t.item, fields=tuple(zip(names, shapes, strict=True)))
 
         def record(x: ir.Value, values: Sequence[Step]) -> ir.Value:

@@ -72,7 +72,7 @@ def item_of(value: ir.Value, shape: Shape) -> Lowered:
     return Lowered(shape.type, value, null=shape.null, digits=shape.digits, places=shape.places, shape=shape.item)
 
 
-def blank_of(t: Type, first: bool = True) -> Lowered:
+def blank_of(t: Type) -> Lowered:
     """An item of an unknown list of a fact: nothing of it is known, but numbers that cannot be below 0 are not."""
     if isinstance(t, RecordType):
         return Lowered(t, ibis.null("string"), fields={f.name: blank_of(f.type) for f in t.fields})
@@ -117,7 +117,7 @@ def packed(name: str, a: Lowered, shape: Shape) -> dict[str, ir.Value]:
     return fields
 
 
-def shape_for(*values: Lowered, bounded: bool = True) -> Shape:
+def shape_for(*values: Lowered) -> Shape:
     """The shape that holds each of some values of one type."""
     first = next((v for v in values if not (v.is_static and v.static is None)), values[0])
     maybe = any(v.maybe for v in values)
@@ -130,7 +130,7 @@ def shape_for(*values: Lowered, bounded: bool = True) -> Shape:
         fixed = {b.static if b is not None and b.is_static else None for b in found}
         one = next(iter(fixed)) if len(fixed) == 1 else None
         exact = one is not None and all(b is not None and b.is_static for b in found)
-        bounds.append(None if not bounded or all(b is None for b in found) else one if exact else "column")
+        bounds.append(None if all(b is None for b in found) else one if exact else "column")
     deeper = [getattr(v, side) for v in values if v.maybe for side in ("low", "high") if getattr(v, side) is not None]
     digits = max(v.digits for v in (*values, *deeper)) if values else 0
     places = max(v.places for v in (*values, *deeper)) if values else 0

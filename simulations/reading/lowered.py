@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 
 from engine.errors import PolicyError
 from engine.types import BOOL, TEXT, BoolType, DateTimeType, DateType, ListType, NumberType, RecordType, SetType, Type
+from simulations.reading.exact import LONG_DIGITS
 
 #: Why a value is unknown, as bits: facts that are missing, parameters that are not set, or one of the errors of the engine.
 PATHS, UNSET = 1, 2
@@ -29,8 +30,6 @@ ERROR_BIT = {kind: 4 << i for i, kind in enumerate(ERRORS)}
 ANY_ERROR = sum(ERROR_BIT.values())
 #: SQL has no wider decimals.
 MAX_DIGITS = 38
-#: Digits of a number that fit into a 64 bit integer.
-LONG_DIGITS = 18
 
 Flag: TypeAlias = "bool | ir.BooleanValue"
 

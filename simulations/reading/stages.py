@@ -78,3 +78,13 @@ def _selected(source: ir.Table, current: ir.Table, columns: Mapping[str, ops.Nod
     }
     kept = {name: ops.Field(here, name) for name in keep}
     return ops.Project(here, kept | {name: n.replace(moved, filter=ops.Value) if moved else n for name, n in columns.items()}).to_expr()
+
+
+def sql_of(expression: ir.Table, dialect: str = "duckdb", pretty: bool = False) -> str:
+    """An expression as a database reads it. Its steps stay apart, so that what they share is computed once."""
+    before = ibis.options.sql.fuse_selects
+    ibis.options.sql.fuse_selects = False
+    try:
+        return str(ibis.to_sql(expression, dialect=dialect, pretty=pretty))
+    finally:
+        ibis.options.sql.fuse_selects = before

@@ -18,6 +18,7 @@ import ibis
 from engine.errors import PolicyError
 from simulations.population.columns import quoted
 from simulations.reading.dates import CALENDAR_TABLE, calendar_arrays
+from simulations.reading.stages import sql_of
 from simulations.runs.database import Cancelled, Database
 
 #: How often a running job is asked whether it should stop, in seconds.
@@ -60,7 +61,7 @@ class Cluster:
         path = self.folder / f"answers-{self.asked}"
         self.asked += 1
         with self._watched():
-            self.spark.sql(spark_sql(expression)).write.parquet(str(path))
+            self.spark.sql(sql_of(expression, "pyspark")).write.parquet(str(path))
         return f"SELECT * FROM read_parquet('{_text(path)}/*.parquet')"
 
     def close(self) -> None:
@@ -91,16 +92,6 @@ class Cluster:
                 self.database.stop_if_cancelled()
             except Cancelled:
                 self.spark.sparkContext.cancelAllJobs()
-
-
-def spark_sql(expression: ibis.Table) -> str:
-    """An expression as Spark reads it. Its steps stay apart, so that what they share is computed once."""
-    before = ibis.options.sql.fuse_selects
-    ibis.options.sql.fuse_selects = False
-    try:
-        return str(ibis.to_sql(expression, dialect="pyspark", pretty=False))
-    finally:
-        ibis.options.sql.fuse_selects = before
 
 
 def _text(path: Path) -> str:

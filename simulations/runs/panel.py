@@ -14,22 +14,13 @@ from engine.policy import Policy
 from engine.types import SHANGHAI
 from simulations.population.columns import AS_OF, CASE_ID, PARTNER, Profile, quoted
 from simulations.reading import query as reading
+from simulations.reading.stages import sql_of
 from simulations.runs.cluster import Cluster
 from simulations.runs.database import Database
 from simulations.runs.order import Measure, Task
 
 #: The name of the population in the database.
 POPULATION = "population"
-
-
-def sql_of(expression: ibis.Table) -> str:
-    """An expression as DuckDB reads it. Its steps stay apart, so that what they share is computed once."""
-    before = ibis.options.sql.fuse_selects
-    ibis.options.sql.fuse_selects = False
-    try:
-        return str(ibis.to_sql(expression, dialect="duckdb", pretty=False))
-    finally:
-        ibis.options.sql.fuse_selects = before
 
 
 @dataclass(frozen=True, slots=True)
