@@ -42,6 +42,25 @@ def _visit(self: SQLGlotCompiler, op: ExactArithmetic, *, left: Any, right: Any,
     return self.cast(_OPERATORS[operator](this=sge.paren(left, copy=False), expression=sge.paren(right, copy=False)), to)
 
 
+class HalfUp(ops.Value):  # type: ignore[misc]
+    """A decimal rounded half up, away from zero, to a stated type."""
+
+    arg: ops.Value[dt.Numeric]
+    places: int
+    to: dt.DataType
+
+    shape = rlz.shape_like("arg")
+
+    @attribute  # type: ignore[untyped-decorator]
+    def dtype(self) -> dt.DataType:
+        return self.to
+
+
+def _visit_half_up(self: SQLGlotCompiler, op: HalfUp, *, arg: Any, places: int, to: dt.DataType) -> Any:
+    # DuckDB's cast to fewer places rounds half up itself, in half the time of both
+    return self.cast(arg if _dialect(self) == "duckdb" else self.f.round(arg, places), to)
+
+
 class Microseconds(ops.Value):  # type: ignore[misc]
     """Microseconds from 1970 to a wall-clock time."""
 
@@ -52,7 +71,7 @@ class Microseconds(ops.Value):  # type: ignore[misc]
 
 
 def _visit_microseconds(self: SQLGlotCompiler, op: Microseconds, *, arg: Any) -> Any:
-    dialect = self.dialect.__name__.lower() if isinstance(self.dialect, type) else str(self.dialect)
+    dialect = _dialect(self)
     if "duckdb" in dialect:
         return self.f.anon.epoch_us(arg)
     if "spark" in dialect or "databricks" in dialect:
@@ -60,6 +79,10 @@ def _visit_microseconds(self: SQLGlotCompiler, op: Microseconds, *, arg: Any) ->
     if "trino" in dialect:
         return self.cast(self.f.anon.to_unixtime(arg) * 1_000_000, dt.int64)
     return self.cast(sge.Extract(this=sge.Var(this="EPOCH"), expression=arg) * 1_000_000, dt.int64)
+
+
+def _dialect(compiler: SQLGlotCompiler) -> str:
+    return compiler.dialect.__name__.lower() if isinstance(compiler.dialect, type) else str(compiler.dialect)
 
 
 def _visit_is_null(self: SQLGlotCompiler, op: ops.IsNull, *, arg: Any) -> Any:
@@ -76,6 +99,7 @@ def _visit_identical_to(self: SQLGlotCompiler, op: ops.IdenticalTo, *, left: Any
 
 _VISITS = {
     "visit_ExactArithmetic": _visit,
+    "visit_HalfUp": _visit_half_up,
     "visit_Microseconds": _visit_microseconds,
     "visit_IsNull": _visit_is_null,
     "visit_NotNull": _visit_not_null,
@@ -114,6 +138,11 @@ def _wider(value: ir.Value) -> ir.Value:
     if kind.is_decimal() and kind.precision > LONG_DIGITS:
         return value
     return ops.Cast(value, dt.Decimal(LONG_DIGITS + 1, kind.scale if kind.is_decimal() else 0)).to_expr()
+
+
+def half_up(value: ir.Value, places: int, to: dt.DataType) -> ir.Value:
+    """A decimal of more places rounded half up, away from zero. `to` is wide enough for it."""
+    return HalfUp(value, places, to).to_expr()
 
 
 def microseconds(moment: ir.Value) -> ir.Value:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from engine.policy import FactDef, Policy
@@ -23,6 +24,7 @@ from simulations.reading.lowered import (
     PATHS,
     Flag,
     Lowered,
+    Shape,
     both,
     cast,
     choose,
@@ -65,9 +67,15 @@ class Facts:
         low = None if shape.low is None else constant(shape.low, fact.type)
         blank = blank_of(fact.type.item) if shape.maybe and isinstance(fact.type, ListType) else None
         return Lowered(
-            fact.type, self.source[name], shape.maybe, shape.kinds, flag, None, shape.null, low, None, shape.digits, shape.places,
+            fact.type, self._narrowed(self.source[name], shape), shape.maybe, shape.kinds, flag, None, shape.null, low, None, shape.digits, shape.places,
             shape=shape.item, blank=blank,
         )  # fmt: skip
+
+    def _narrowed(self, value: ir.Value, shape: Shape) -> ir.Value:
+        """A decimal column as wide as its values are: a DECIMAL(18,2) would make every product 128 bits wide."""
+        kind = value.type()
+        width = max(shape.digits, 1) + shape.places
+        return self.stages.bind(cast(value, dt.Decimal(width, shape.places))) if kind.is_decimal() and kind.precision > width else value
 
     def _lowering(self, policy: Policy, facts: dict[str, Lowered], above: tuple[str, ...]) -> Lowering:
         """A policy over given facts; those that other policies give are put in where they are unknown."""

@@ -26,7 +26,7 @@ from simulations.reading.bounds import (
     settled,
     upper,
 )
-from simulations.reading.exact import exact
+from simulations.reading.exact import exact, half_up
 from simulations.reading.lowered import (
     ERROR_BIT,
     MAX_DIGITS,
@@ -151,8 +151,9 @@ def _rounded(function: str, value: ir.Value, digits: int, places: int, to: int) 
     kind = decimal_type(digits + 1 if places > to else digits, to)
     if places <= to or places == 0:
         return cast(value, kind)
-    found = value.round(to) if function == "round_half_up" else value.floor() if function == "floor" else value.ceil()
-    return cast(found, kind)
+    if function == "round_half_up":
+        return half_up(value, to, kind)
+    return cast(value.floor() if function == "floor" else value.ceil(), kind)
 
 
 def divided(a: Lowered, b: Lowered, places: int, t: Type, bind: Bind) -> Lowered:
