@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from api.decisions import moment
 from api.state import State
 from engine.diff import case_changes, diff
-from engine.library import Library, Version
+from engine.library import Library
 from engine.schema import facts_schema
+from engine.version import Version
 
 
 class Text(BaseModel):

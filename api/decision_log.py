@@ -10,6 +10,7 @@ import logging
 import queue
 import threading
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,16 @@ def line(library: Library, kind: str, ask: Ask, answer: dict[str, Any]) -> bytes
             facts = {n: "***" if n in hidden else v for n, v in flat(facts).items()}
     return _encode({
         "decision_id": answer["decision_id"], "ask": kind, "policy": answer["policy"], "version": answer["version"], "digest": answer["digest"],
-        "as_of": answer["as_of"], "known_at": ask.known_at, "facts": facts, "outcome": answer["outcome"],
+        "as_of": answer["as_of"], "known_at": ask.known_at, "facts": _written(facts), "outcome": answer["outcome"],
         "reasons": [r["code"] for r in answer["reasons"]], "warnings": [w["code"] for w in answer["warnings"]], "missing": answer["missing"],
         "outputs": answer["outputs"], "receipt": answer["receipt"],
     })  # fmt: skip
+
+
+def _written(value: Any) -> Any:
+    """Facts as JSON data: exact numbers as the text they were sent as, which a replay reads again."""
+    if isinstance(value, dict):
+        return {name: _written(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [_written(v) for v in value]
+    return format(value, "f") if isinstance(value, Decimal) else value

@@ -20,8 +20,9 @@ from engine.cases import flat, without
 from engine.clock import instant as _instant
 from engine.decide import Program, Resolver
 from engine.errors import FactsError, NotFound
-from engine.library import Library, Version
+from engine.library import Library
 from engine.types import SHANGHAI
+from engine.version import Version
 
 _prefix = os.urandom(8).hex()
 _numbers = itertools.count(1)

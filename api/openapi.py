@@ -13,9 +13,10 @@ from fastapi.openapi.utils import get_openapi
 from api.state import State
 from engine.cases import Case, case_file, load_cases
 from engine.errors import PolicyError
-from engine.library import Library, Version
+from engine.library import Library
 from engine.schema import facts_schema
 from engine.types import nested
+from engine.version import Version
 
 _TEXTS = {"type": "object", "properties": {"en": {"type": "string"}, "zh": {"type": "string"}}, "required": ["en", "zh"]}
 _INSTANT = {

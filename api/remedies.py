@@ -22,7 +22,8 @@ from engine.cases import flat
 from engine.clock import instant
 from engine.decide import Program, Resolver
 from engine.errors import PolicyError
-from engine.library import Library, Version
+from engine.library import Library
+from engine.version import Version
 from proofs.completing import completed
 from proofs.influence import Influence, influence
 from proofs.working import Job, packed

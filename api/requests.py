@@ -12,6 +12,7 @@ import msgspec
 
 from api.limits import JSON_DEPTH
 from api.problems import Problem, bad_request
+from engine.facts import Exponent
 
 
 class Ask(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -60,6 +61,7 @@ class Simulate(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     as_of: str | None = None
     segments: list[str] | None = None
     measures: list[str] | None = None
+    paid: list[str] | None = None
     examples: int | None = None
     seed: int | None = None
 
@@ -79,9 +81,9 @@ _NESTING = frozenset([dict, list, Change])
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def _number(text: str) -> Decimal | str:
-    """The exact decimal of a JSON number; one with an exponent stays text, which the facts' types refuse."""
-    return text if "e" in text or "E" in text else Decimal(text)
+def _number(text: str) -> Decimal | Exponent:
+    """The exact decimal of a JSON number; one with an exponent is left to the facts' types, which refuse it with its place."""
+    return Exponent(text) if "e" in text or "E" in text else Decimal(text)
 
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {
@@ -99,7 +101,7 @@ def read(body: bytes, kind: type[T]) -> T:
             return found
         if _repeats(found, body):
             _refuse_duplicates(body)
-        if body.count(b"{") + body.count(b"[") > JSON_DEPTH and too_deep(msgspec.to_builtins(found)):
+        if body.count(b"{") + body.count(b"[") > JSON_DEPTH and too_deep(msgspec.to_builtins(found, enc_hook=str)):
             raise bad_request(f"the request is nested too deep, at most {JSON_DEPTH} levels")
         return found
     except msgspec.ValidationError as error:

@@ -60,6 +60,7 @@ ORDER = {
         },
         "as_of": {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}, {"type": "null"}]},
         "segments": _NAMES, "measures": {**_NAMES, "anyOf": [{"type": "array", "items": {"type": "string"}, "maxItems": 12}, {"type": "null"}]},
+        "paid": {"type": "array", "minItems": 1, "items": {"enum": ["allowed", "review"]}, "description": "outcomes that pay their amounts: allowed"},
         "examples": {"type": "integer", "minimum": 0, "maximum": 20}, "seed": {"type": "integer", "minimum": 0, "maximum": 2**62},
     },
 }  # fmt: skip
@@ -208,31 +209,40 @@ def view(job: Job) -> Simulation:
 
 def accepted(raw: bytes, state: State, runner: Runner, populations: Path | None) -> Job:
     """Hold what was asked against the library, and queue it. Raises Problem; nothing is queued then."""
-    from simulations.runs.order import read_order, task
+    from simulations.runs.declared import need_rows
+    from simulations.runs.order import Misfit, OrderError, read_order, task
 
     asked = _plain(requests.read(raw, requests.Simulate))
     asked = {k: v for k, v in asked.items() if v is not None}
     wanted = asked.setdefault("population", {"generate": {"rows": limits.SIMULATION_DEFAULT_ROWS}})
     if set(wanted) not in ({"generate"}, {"name"}):
-        raise _unfit("population: write {\"generate\": {\"rows\": …, \"seed\": …}}, or {\"name\": …} for a population that the service was given")
+        help = 'write {"generate": {"rows": …, "seed": …}}, or {"name": …} for a population that the service was given'
+        raise _unfit(OrderError(Misfit(("population",), "one of `generate` and `name`", help)))
     source = _source(wanted["name"], populations) if "name" in wanted else wanted
     try:
         order = read_order({**asked, "population": source})
         if order.population.generate and order.population.generate.rows > limits.SIMULATION_ROWS:
             raise Problem(413, "too-many", "Too much at once", f"{order.population.generate.rows} rows, at most {limits.SIMULATION_ROWS} are generated here")
         order = settled(order, state.library, datetime.now(SHANGHAI))
-        task(order, state.library)
+        held = task(order, state.library)
+        if held.unchanged:
+            raise OrderError(Misfit(("candidate",), "nothing is changed", "give it parameters, or another version than the baseline"))
+        need_rows(held)
     except (NotFound, RuleFileError):
         raise
     except PolicyError as error:
-        raise _unfit(str(error)) from None
+        raise _unfit(error) from None
     found = runner.store.submit(order.policy, asked, order.model_dump(mode="json"))
     runner.wake()
     return found
 
 
-def _unfit(detail: str) -> Problem:
-    return Problem(422, "order", "The order does not fit", detail)
+def _unfit(error: PolicyError) -> Problem:
+    """The problem of an order; with pointers, where the places that do not fit are known."""
+    from simulations.runs.order import OrderError
+
+    misfits = error.misfits if isinstance(error, OrderError) else ()
+    return Problem(422, "order", "The order does not fit", str(error), errors=[m.as_json() for m in misfits])
 
 
 def _source(name: Any, populations: Path | None) -> dict[str, str]:

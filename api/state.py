@@ -14,7 +14,8 @@ from api import metrics
 from engine import library
 from engine.decide import Program
 from engine.errors import Fault
-from engine.library import Library, Version
+from engine.library import Library
+from engine.version import Version
 
 log = logging.getLogger("policy.service")
 #: Programs with changed parameters that are kept ready for what-ifs.

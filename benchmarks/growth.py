@@ -16,8 +16,9 @@ from benchmarks.decision import forgetting
 from benchmarks.report import NOT, Part, Row, micro
 from benchmarks.rounds import medians, once
 from benchmarks.servers import REPOSITORY
+from engine.check import check_text
 from engine.decide import Program
-from engine.library import check_text, load
+from engine.library import load
 
 VERSIONS = (10, 100, 1000, 5000)
 RULES = (12, 50, 100, 250, 500)

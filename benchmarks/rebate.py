@@ -14,7 +14,7 @@ from engine.policy import Policy
 from engine.types import SHANGHAI
 from simulations.population.columns import Profile
 from simulations.reading import query
-from simulations.reading.lowering import OUTCOMES
+from simulations.reading.outcomes import OUTCOMES
 from simulations.reading.stages import sql_of
 
 POLICY = "sales-rebate"

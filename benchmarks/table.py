@@ -15,8 +15,8 @@ from typing import Any
 from benchmarks import twelve
 from benchmarks.report import NOT, Part, Row, micro
 from benchmarks.rounds import Candidate, medians, once
+from engine.check import check_text
 from engine.decide import Program
-from engine.library import check_text
 from engine.policy import Policy
 from engine.tables import TableIndex
 

@@ -17,7 +17,13 @@ from engine.cases import flat
 from engine.clock import instant
 from engine.source import parse
 
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+def _number(text: str) -> Decimal | str:
+    """The exact decimal of a JSON number; one with an exponent stays text, which the facts' types refuse."""
+    return text if "e" in text.lower() else Decimal(text)
+
+
+_decode = msgspec.json.Decoder(float_hook=_number).decode
 
 
 def add(commands: Any) -> None:
@@ -56,11 +62,6 @@ def read_facts(options: argparse.Namespace) -> dict[str, Any]:
         except msgspec.DecodeError:
             facts[name] = text
     return facts
-
-
-def _number(text: str) -> Decimal | str:
-    """The exact decimal of a JSON number; one with an exponent stays text, which the facts' types refuse."""
-    return text if "e" in text.lower() else Decimal(text)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

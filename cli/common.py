@@ -13,8 +13,9 @@ from typing import Any
 from engine import library
 from engine.clock import instant
 from engine.errors import NotFound
-from engine.library import Library, Version
+from engine.library import Library
 from engine.types import SHANGHAI
+from engine.version import Version
 
 
 def say(data: Any) -> None:
@@ -31,10 +32,18 @@ def as_instant(text: str | None) -> datetime:
     return instant(text) if text else now()
 
 
+def root(options: argparse.Namespace) -> Path:
+    """The folder of rule files. Raises ValueError if it is not there."""
+    found: Path = options.root
+    if not found.is_dir():
+        raise ValueError(f"there is no folder `{found}`; name it with --root")
+    return found
+
+
 def rule_files(options: argparse.Namespace) -> list[Path]:
     """The rule files that the arguments name: files, folders, policy ids; all of the library if none is named."""
     if not options.what:
-        return library.rule_files(options.root)
+        return library.rule_files(root(options))
     found: list[Path] = []
     for what in options.what:
         path = Path(what)
@@ -43,7 +52,7 @@ def rule_files(options: argparse.Namespace) -> list[Path]:
         elif path.is_dir():
             found += sorted(p for p in path.rglob("v*.yaml") if p.stem[1:].isdigit())
         else:
-            matching = sorted(p for p in options.root.glob(f"*/{what}/v*.yaml") if p.stem[1:].isdigit())
+            matching = sorted(p for p in root(options).glob(f"*/{what}/v*.yaml") if p.stem[1:].isdigit())
             if not matching:
                 raise NotFound("policy", f"no rule file, folder or policy `{what}`", [p.parent.name for p in library.rule_files(options.root)[:10]])
             found += matching
@@ -51,12 +60,11 @@ def rule_files(options: argparse.Namespace) -> list[Path]:
 
 
 def load(options: argparse.Namespace) -> Library:
-    """The library; faults of files are told on standard error and do not stop what works."""
-    loaded = library.load(options.root)
-    for faults in loaded.faults.values():
-        for fault in faults:
-            if fault.kind != "warning":
-                print(fault, file=sys.stderr)
+    """The library; faults of files are told on standard error, noted in `options.told`, and do not stop what works."""
+    loaded = library.load(root(options))
+    options.told = [fault for faults in loaded.faults.values() for fault in faults if fault.kind != "warning"]
+    for fault in options.told:
+        print(fault, file=sys.stderr)
     return loaded
 
 

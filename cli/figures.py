@@ -50,14 +50,19 @@ def simulation(found: Mapping[str, Any]) -> None:
     causes = found["attribution"]
     if len(causes["units"]) > 0:
         table = Table("caused by", title="what the change comes from", title_justify="left", box=None, pad_edge=False)
-        table.add_column("allowed cases", justify="right")
-        with_money = causes["change_total"] is not None
-        if with_money:
-            table.add_column(found["measures"][0]["name"], justify="right")
+        moved = [o for o in OUTCOMES if any(Decimal(u["outcomes"][o]) for u in causes["units"])] or ["allowed"]
+        paid = [m["name"] for m in found["measures"][:1]]
+        for name in [*moved, *paid]:
+            table.add_column(escape(name), justify="right")
         for u in causes["units"][:MOST]:
-            table.add_row(u["unit"], _signed(u["rows"]), *([_signed(u["change"])] if with_money else []))
-        table.add_row("[bold]together[/]", _signed(causes["rows_total"]), *([_signed(causes["change_total"])] if with_money else []))
+            table.add_row(escape(u["unit"]), *(_signed(u["outcomes"][o]) for o in moved), *(_signed(u["changes"][n]) for n in paid))
+        whole = [*(causes["outcomes_total"][o] for o in moved), *(causes["changes_total"][n] for n in paid)]
+        table.add_row("[bold]together[/]", *(_signed(x) for x in whole))
         console.print(table)
+    _warnings(found)
+
+
+def _warnings(found: Mapping[str, Any]) -> None:
     for warning in found["warnings"]:
         console.print(f"[yellow]{escape(warning['en'])}[/]")
 
@@ -89,7 +94,9 @@ def _money(m: Mapping[str, Any]) -> None:
     moved = f"{money(m['before'])} → {money(m['after'])} CNY, [bold]{_signed(m['change'])}[/]"
     gain, loss = m["gain"], m["loss"]
     console.print(f"{escape(m['name'])}: {moved}")
-    console.print(f"  more in {count(gain['rows'])} cases (+{money(gain['amount'])}), less in {count(loss['rows'])} ({money(_minus(loss['amount']))})\n")
+    sides = [("more", gain["rows"], gain["amount"]), ("less", loss["rows"], _minus(loss["amount"]))]
+    told = [f"{word} in {count(rows)} case{'' if rows == 1 else 's'} ({_signed(amount)})" for word, rows, amount in sides if rows]
+    console.print(f"  {', '.join(told)}\n" if told else "")
 
 
 def _minus(amount: str) -> str:
@@ -108,6 +115,7 @@ def sweep(found: Mapping[str, Any]) -> None:
         table.add_row(*(escape(p["values"][n]) for n in names), *_point(p, seen, found["measures"]))
     console.print(f"[dim]{_population(found['population'])}; the first line is the version as it is[/]\n")
     console.print(table)
+    _warnings(found)
 
 
 def _point(point: Mapping[str, Any], outcomes: list[str], measures: list[str]) -> list[str]:
@@ -123,21 +131,19 @@ def seek(found: Mapping[str, Any]) -> None:
     for p in found["points"]:
         table.add_row(p["value"], money(p["quantity"]), "[green]✓[/]" if p["meets"] else "[red]✗[/]")
     console.print(table)
+    _warnings(found)
 
 
 def backtest(found: Mapping[str, Any]) -> None:
     log = found["log"]
     console.print(f"[bold]{count(log['decisions'])} recorded decisions, {count(found['flips']['changed'])} would come out differently[/]")
-    told = [f"{count(log[key])} {words}" for key, words in _LOST if log[key]]
-    if told:
-        console.print(f"[yellow]{', '.join(told)}[/]")
+    _warnings(found)
+    if log["set_aside"]:
+        console.print("[dim]which lines, and why: `log` in backtest.json[/]")
     console.print()
     _flips(found["flips"]["cells"])
     for m in found["measures"]:
         _money(m)
-
-
-_LOST = (("set_aside", "lines cannot be used"), ("not_asked", "could not be asked"), ("masked", "have hidden facts, which count as unknown"))
 
 
 def settlement(found: Mapping[str, Any]) -> None:
@@ -155,6 +161,7 @@ def settlement(found: Mapping[str, Any]) -> None:
         table.add_row(name, money(p["over_paid"]["amount"]), money(p["under_paid"]["amount"]), _signed(p["net"]), count(p["open"]))
     if found["by_partner"]:
         console.print(table)
+    _warnings(found)
 
 
 def count(number: int) -> str:

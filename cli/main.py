@@ -1,67 +1,64 @@
 """`policy`: write, check, test, ask, compare, prove, simulate, release and serve policies.
 
-Exit codes: 0 done; 1 the answer is no (faults, failing cases, refused); 2 the command was called wrongly or its input cannot be read.
+Exit codes: 0 done; 1 the answer is no (faults, failing cases, refused); 2 the command was called wrongly or its input cannot be read; 130 cancelled.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from cli import asking, authoring, linting, populating, proving, releasing, serving, showing, simulating, strength
-from engine.errors import EvaluationError, FactsError, NotFound, PolicyError, RuleFileError
-
-OK, NO, WRONG = 0, 1, 2
-
-
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="policy", description=(__doc__ or "").split("\n\n")[0], epilog=(__doc__ or "").split("\n\n")[1])
-    top.add_argument("--root", type=Path, default=Path("policies"), help="the folder of rule files (default: policies)")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (authoring, linting, asking, showing, strength, proving, simulating, populating, releasing, serving):
-        module.add(commands)
-    return top
+CANCELLED = 130
+#: Seconds until Ctrl-C is heard again that came where Python raises nothing.
+AGAIN = 0.01
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = options.run
+    """The exit code of one command. Ctrl-C ends it at any moment, while it is imported too, with one line."""
+    heard = threading.Event()
     try:
-        code = run(options)
-        sys.stdout.flush()
-        return code
-    except RuleFileError as error:
-        for fault in error.faults:
-            print(fault, file=sys.stderr)
-        return NO
-    except FactsError as error:
-        for bad in error.bad:
-            print(f"{bad.path or 'facts'}: {bad.message}" + (f"\n  help: {bad.help}" if bad.help else ""), file=sys.stderr)
-        return WRONG
-    except EvaluationError as error:
-        print(f"{error.kind}: {error}" + (f"\n  at {error.place}" if error.place else ""), file=sys.stderr)
-        return NO
-    except NotFound as error:
-        print(f"{error}\n  exists: {', '.join(map(_shown, error.exists)) or 'nothing'}", file=sys.stderr)
-        return WRONG
-    except PolicyError as error:
-        print(error, file=sys.stderr)
-        return NO
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away; say nothing at the end either
-        return OK
-    except (OSError, ValueError) as error:
-        print(f"{error}", file=sys.stderr)
-        return WRONG
+        with _listening(heard, last=arguments is None):
+            from cli.commands import run
+
+            return run(arguments, __doc__ or "")
+    except KeyboardInterrupt as error:
+        said = str(error)
+    except Exception:
+        if not heard.is_set():
+            raise
+        said = ""  # a library made an error of its own of it
+    print(said or "cancelled", file=sys.stderr)
+    return CANCELLED
 
 
-def _shown(item: object) -> str:
-    if isinstance(item, dict):
-        return f"version {item['version']} from {item['from']}" + (f" until {item['until']}" if item.get("until") else "")
-    return str(item)
+@contextmanager
+def _listening(heard: threading.Event, last: bool) -> Iterator[None]:
+    """Note Ctrl-C, and raise it again where it is lost: in a destructor. `last`: the process ends with the command, and is let end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def hear(*_: Any) -> None:
+        heard.set()
+        raise KeyboardInterrupt
+
+    def lost(about: sys.UnraisableHookArgs) -> None:
+        if issubclass(about.exc_type, KeyboardInterrupt):
+            threading.Timer(AGAIN, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+        else:
+            unraisable(about)
+
+    before, unraisable = signal.signal(signal.SIGINT, hear), sys.unraisablehook
+    sys.unraisablehook = lost
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN if last else before)
+        sys.unraisablehook = unraisable
 
 
 if __name__ == "__main__":

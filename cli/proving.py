@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from cli.asking import read_facts
 from cli.common import as_instant, find, load, now, say, split
 from engine.clock import instant
-from engine.library import Library, Version
+from engine.library import Library
+from engine.version import Version
 
 if TYPE_CHECKING:
     from proofs.cliffs import Cliffs

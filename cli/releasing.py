@@ -12,9 +12,10 @@ from cli.common import as_instant, load, percent, say, split
 from cli.differing import canonical, fresh
 from engine.cases import case_file, load_cases, run_case
 from engine.errors import ReleaseError
-from engine.library import Library, Version
+from engine.library import Library
 from engine.releases import LEDGER, Release, append, difference_file, known, periods, refuse_overlap
 from engine.source import digest_of
+from engine.version import Version
 
 #: The share of changes to a version that its cases must notice, in percent.
 MIN_SCORE = Decimal(95)

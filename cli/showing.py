@@ -9,8 +9,9 @@ from cli import paint, regions
 from cli.common import as_instant, find, load, now, say, split
 from cli.differing import SECONDS
 from engine.diff import case_changes, diff
-from engine.library import Library, Version
+from engine.library import Library
 from engine.schema import facts_schema
+from engine.version import Version
 
 if TYPE_CHECKING:
     from proofs.difference import Difference

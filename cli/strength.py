@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cli.common import load, percent, say, split
 from engine.cases import case_file
-from engine.library import Library, Version
+from engine.library import Library
+from engine.version import Version
 
 if TYPE_CHECKING:
     from proofs.mutation import Strength

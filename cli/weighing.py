@@ -12,10 +12,10 @@ from typing import Any
 import ibis
 
 from engine.decide import Program
-from engine.kleene import Unknown
 from engine.library import Library
 from engine.policy import Policy
 from engine.types import EXACT
+from engine.unknown import Unknown
 from proofs.difference import Difference
 from proofs.lowering import Reading
 from proofs.parts import comparable
@@ -111,9 +111,10 @@ def _changed(panel: Panel, before: Reading, after: Reading) -> str:
     """The query of the cases that are answered differently: case_id, and the amounts of the measures as b0, a0, …"""
     policies = {"base": before.policy, "new": after.policy}
     schema = ibis.schema({name: ibis.backends.sql.datatypes.DuckDBType.from_string(t) for name, t in panel.columns.items()})
-    asked = sql_of(query.read(ibis.table(schema, name=POPULATION), policies, panel.profile, panel.task.as_of, panel.task.uses))
+    wanted = query.Wanted(codes=True)
+    asked = sql_of(query.read(ibis.table(schema, name=POPULATION), policies, panel.profile, panel.task.as_of, panel.task.uses, wanted))
     differs = []
-    effects = [{r.code: r.effect for r in p.requirements if r.effect in ("deny", "review", "warn")} for p in policies.values()]
+    effects = [{r.code: r.effect for r in query.told_rules(p) if r.effect in ("deny", "review", "warn")} for p in policies.values()]
     for code in dict.fromkeys([*effects[0], *effects[1]]):
         fired = [f"coalesce({quoted(f'{side}:rule:{code}')} = 'violated', false)" if code in e else "false" for side, e in zip(policies, effects, strict=True)]
         differs.append(f"{fired[0]} <> {fired[1]}")

@@ -8,9 +8,10 @@ from typing import Any
 
 from engine import syntax as s
 from engine.errors import Place, did_you_mean
-from engine.expressions import ExpressionFault, parse
+from engine.expressions import parse
 from engine.model import EachModel, FirstModel, RowModel, SetModel
 from engine.naming import reserved
+from engine.parsing import ExpressionFault
 from engine.scope import Named, Scope, bind, not_null_if, words
 from engine.source import KeyPath
 from engine.types import BOOL, BoolType, EnumType, Field, ListType, NullType, NumberType, RecordType, SetType, Type, assignable, join
@@ -172,9 +173,7 @@ class Blocks:
             if model.when is not None:
                 when = self.condition(model.when, (*here[:-1], "when"), scope)
                 inner = scope.knowing(not_null_if(when, True))
-            values = tuple(
-                self.expression(model.record[n], (*here, n), inner, wanted.field(n).type if wanted else None) for n in names
-            )
+            values = tuple(self.expression(model.record[n], (*here, n), inner, wanted.field(n).type if wanted else None) for n in names)
             for i, node in enumerate(values):
                 if len(kinds) <= i:
                     kinds.append((node.type, node.nullable))
@@ -185,8 +184,7 @@ class Blocks:
                 kinds[i] = (both, kinds[i][1] or node.nullable)
             rows.append(s.Row(when=when, values=values))
         fields = tuple(
-            Field(n, wanted.field(n).type if wanted else k, nullable or isinstance(k, NullType))
-            for n, (k, nullable) in zip(names, kinds, strict=True)
+            Field(n, wanted.field(n).type if wanted else k, nullable or isinstance(k, NullType)) for n, (k, nullable) in zip(names, kinds, strict=True)
         )
         return tuple(rows), RecordType(fields)
 

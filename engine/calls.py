@@ -1,16 +1,16 @@
-"""Typing of lists, list expressions, functions, tables and scales: what engine/expressions.py hands over."""
+"""Typing of lists, list expressions, functions, tables and scales: whatever stands in brackets or has arguments."""
 
 from __future__ import annotations
 
 import ast
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from engine import syntax as s
 from engine.errors import did_you_mean
 from engine.patterns import bad_pattern
 from engine.scope import Named, Scope, bind, not_null_if
 from engine.signatures import SIGNATURES
+from engine.typer import Typer, dotted
 from engine.types import (
     COUNT,
     DATE,
@@ -27,9 +27,6 @@ from engine.types import (
     decimal,
     join,
 )
-
-if TYPE_CHECKING:
-    from engine.expressions import Typer
 
 MAX_COALESCE = 5
 MAX_LOOPS = 4
@@ -102,7 +99,7 @@ def selected(typer: Typer, tree: ast.ListComp, scope: Scope, expect: Type | None
 
 def called(typer: Typer, tree: ast.Call, scope: Scope, expect: Type | None) -> s.Node:
     """Anything with arguments in parentheses."""
-    name = typer.path(tree.func)
+    name = dotted(tree.func)
     if name is None:
         raise typer.fault(tree, "this cannot be called")
     kind, _, rest = name.partition(".")
@@ -189,7 +186,7 @@ def _violated(typer: Typer, tree: ast.Call, scope: Scope) -> s.Node:
 def _coalesce(typer: Typer, tree: ast.Call, scope: Scope, expect: Type | None) -> s.Node:
     if len(tree.args) != 2:
         raise typer.fault(tree, "`coalesce(x, default)` takes two values")
-    inside = sum(isinstance(n, ast.Call) and typer.path(n.func) == "coalesce" for n in ast.walk(tree.args[0]))
+    inside = sum(isinstance(n, ast.Call) and dotted(n.func) == "coalesce" for n in ast.walk(tree.args[0]))
     if inside > MAX_COALESCE:  # each is written twice
         raise typer.fault(tree, f"more than {MAX_COALESCE} `coalesce` inside one another", "split the expression into formulas")
     value = typer.typed(tree.args[0], scope, expect)

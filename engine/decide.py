@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from decimal import getcontext, setcontext
+from decimal import Decimal, getcontext, setcontext
 from functools import cached_property
 from typing import Any, Protocol
 
-from engine import chain, explain
+from engine import chain, tracing
 from engine import syntax as s
 from engine.conditions import read_by
 from engine.emit import Emitter, Run
 from engine.errors import BadFact, EvaluationError, FactsError, did_you_mean
-from engine.facts import FactReader
+from engine.explain import Words
+from engine.facts import FactReader, number_text
 from engine.functions import to_date
-from engine.kleene import Unknown, holds_unknown, unknown_parts
 from engine.literals import LiteralFault, literal
 from engine.patterns import bad_pattern
 from engine.plan import plan
-from engine.policy import Policy
+from engine.policy import Machine, Policy
 from engine.readers import reader_of
+from engine.result import Result
 from engine.tables import TableIndex
 from engine.types import EXACT
+from engine.unknown import Unknown, holds_unknown, unknown_parts
 
 
 class Resolver(Protocol):
@@ -37,30 +39,17 @@ class Resolver(Protocol):
         """The facts that any version of the policy asks for, with those of the policies that it uses."""
 
 
-@dataclass(slots=True)
-class Result:
-    """What the rules said, before it is put into words."""
-
-    slots: tuple[Any, ...]
-    rules: tuple[Any, ...]
-    outcome: Any
-    values: tuple[Any, ...]
-    moment: datetime
-    known: bool
-    used: tuple[str, ...] = ()
-
-
 class Program:
     """A checked policy made ready to decide. Thread-safe; nothing of a request stays in it."""
 
     def __init__(self, policy: Policy, overrides: Mapping[str, Any] | None = None) -> None:
         self.policy = policy if not overrides else with_parameters(policy, overrides)
-        self.overrides = dict(overrides or {})
+        self.overrides = {name: _exact(raw) for name, raw in (overrides or {}).items()}
         self.plan = plan(self.policy)
         self.tables = {name: TableIndex(table) for name, table in self.policy.tables.items()}
         self.reader = FactReader(self.policy.facts)
         self.read = reader_of(self.reader)
-        self.words = explain.Words(self.policy, self.plan)
+        self.words = Words(self.policy, self.plan)
         self.needs_open = any(self.policy.parameters[name].unset for kind, name in read_by(self.policy) if kind == "parameter")
         self.fact_index = {name: i for i, name in enumerate(self.policy.facts)}
         self.value_index = {name: i for i, name in enumerate(self.plan.values)}
@@ -93,18 +82,38 @@ class Program:
     def check(self, facts: Any, as_of: datetime, resolve: Resolver | None = None, trace: bool = False) -> dict[str, Any]:
         """The answer to one case. Raises FactsError, EvaluationError."""
         result = self.result(facts, as_of, resolve)
-        answer = self.words.answer(self, result)
+        answer = self.words.answer(result, self.overrides)
         if trace:
-            answer["trace"] = explain.trace(self, result)
+            answer["trace"] = tracing.trace(self.policy, self.plan, self.tables, result)
         return answer
 
     def compute(self, facts: Any, as_of: datetime, resolve: Resolver | None = None, trace: bool = False) -> dict[str, Any]:
         """As check, but a machine answers with the events that are open in its state."""
         if self.policy.machine is None:
             return self.check(facts, as_of, resolve, trace)
-        from engine.machine import open_events
+        return self._open_events(self.policy.machine, facts, as_of, resolve)
 
-        return open_events(self, facts, as_of, resolve)
+    def _open_events(self, machine: Machine, facts: Any, as_of: datetime, resolve: Resolver | None) -> dict[str, Any]:
+        """Each event is asked as a check of its own: `outputs.open_events` holds, sorted, those that would not be denied with the same facts."""
+        slots, _, used = self.slots(facts, as_of, resolve)
+        state, event = self.fact_index[machine.state], self.fact_index[machine.event]
+        missing: set[str] = set()
+        found: list[str] = []
+        for name in sorted(machine.events):
+            tried = (*slots[:event], name, *slots[event + 1 :])
+            result = self.run(tried, not any(type(v) is Unknown or holds_unknown(v) for v in tried), as_of)
+            if result.outcome != "denied":
+                found.append(name)
+                if type(result.outcome) is Unknown:
+                    missing |= result.outcome.paths
+        events = None if found and type(slots[state]) is Unknown else found
+        unasked = self.run((*slots[:event], self.reader.unknowns[machine.event], *slots[event + 1 :]), False, as_of, used)
+        outputs, waiting = self.words.outputs.told(unasked)
+        missing |= {path for u in waiting if machine.event not in u.paths for path in u.paths}
+        outputs |= {"next_state": None, "open_events": events}
+        outcome = "allowed" if events is not None else "undetermined"
+        unset = sorted({name for u in waiting for name in u.unset})
+        return self.words.sealed(unasked, outcome, [], [], sorted(missing - {machine.event}), outputs, unset, self.overrides)
 
     def result(self, facts: Any, as_of: datetime, resolve: Resolver | None = None) -> Result:
         slots, known, used = self.slots(facts, as_of, resolve)
@@ -157,34 +166,43 @@ class Program:
             raise
         except Exception:  # the generated reader cannot judge: whatever stopped it, the judge says what is wrong
             pass
-        others = self._others(resolve)
-        also = self.also(resolve)
-        slots = self.reader.slots(facts, also - set(self.reader.facts))
+        slots = self.reader.slots(facts, self.also(resolve) - set(self.reader.facts))
         used: tuple[str, ...] = ()
         if self.origins and resolve is not None:
-            slots, used = chain.derive(self, slots, facts, as_of, resolve, others)
+            slots, used = self._derived(slots, facts, as_of, resolve)
         known = not any(type(v) is Unknown or holds_unknown(v) for v in slots)
         return slots, known, used
 
-    def _others(self, resolve: Resolver | None) -> dict[str, Program]:
-        found = {}
-        for fact in self.origins:
+    def _derived(self, slots: tuple[Any, ...], raw: Any, as_of: datetime, resolve: Resolver) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+        """Fill the unknown facts that other policies can give. Gives the slots and the digests of the policies that were asked."""
+        values = list(slots)
+        used: list[str] = []
+        answers: dict[Any, Result] = {}
+        own = self.reader.facts.keys()
+        others = {p: found for p in (f.origin.policy for f in self.origins if f.origin is not None) if (found := resolve(p)) is not None}
+        also = {policy: other.also(resolve) for policy, other in others.items()}
+        fed = {policy: chain.feeds(raw, other.reader.facts.keys() | also[policy], own) for policy, other in others.items()}
+        bound = {n: chain.bound_facts(b, slots, as_of) for n, b in self.bindings.items() if type(slots[self.fact_index[n]]) is Unknown}
+        for fact, fires in zip(self.origins, self.chain.fire(chain.signature(self.origins, bound, fed)), strict=True):
+            if not fires:
+                continue
             assert fact.origin is not None
-            program = resolve(fact.origin.policy) if resolve else None
-            if program is not None:
-                found[fact.origin.policy] = program
-        return found
+            policy, index = fact.origin.policy, self.fact_index[fact.name]
+            other = others[policy]
+            key = (policy, repr(sorted(bound[fact.name].items())))
+            if key not in answers:
+                answers[key] = other.result(chain.facts_for(other.reader, also[policy], own, raw, bound[fact.name]), as_of, resolve)
+                used.append(other.policy.digest)
+            given = chain.given(other.words.outputs, answers[key], fact.origin.output)
+            if type(given) is not Unknown:
+                values[index] = chain.fitting(given, fact)
+            elif given.paths and not given.error and fed[policy]:
+                values[index] = Unknown(given.paths - {n for n, _ in fact.origin.bindings} or frozenset([fact.name]), given.unset, None, values[index].low)
+        return tuple(values), tuple(dict.fromkeys(used))
 
     def also(self, resolve: Resolver | None) -> set[str]:
         """The names of facts of all policies that this one uses."""
         return set() if resolve is None else {n for policy in self.policy.uses for n in resolve.facts(policy)}
-
-    def output(self, result: Result, name: str) -> Any:
-        """The typed value of an output, Unknown or with unknown parts where it is not determined."""
-        value = result.values[self.value_index[name]]
-        if name == "next_state" and result.outcome not in ("allowed", "review"):
-            return result.outcome if type(result.outcome) is Unknown else None
-        return value
 
 
 def with_parameters(policy: Policy, overrides: Mapping[str, Any]) -> Policy:
@@ -199,12 +217,20 @@ def with_parameters(policy: Policy, overrides: Mapping[str, Any]) -> Policy:
         try:
             if name in patterns and isinstance(raw, str) and (why := bad_pattern(raw)):
                 raise LiteralFault(why)
+            raw = _exact(raw)
             parameters[name] = replace(old, value=literal(str(raw) if not isinstance(raw, (bool, list, dict, int)) else raw, old.type), unset=False)
         except LiteralFault as fault:
             bad.append(BadFact(f"parameters.{name}", str(fault)))
     if bad:
         raise FactsError(bad)
     return replace(policy, parameters=parameters)
+
+
+def _exact(raw: Any) -> Any:
+    """A parameter of a question as a rule file writes it: decimals, also those of a map, as their text."""
+    if isinstance(raw, dict):
+        return {key: _exact(value) for key, value in raw.items()}
+    return (number_text(raw) or str(raw)) if isinstance(raw, Decimal) else raw
 
 
 def patterns_of(policy: Policy) -> set[str]:

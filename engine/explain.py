@@ -1,25 +1,23 @@
-"""An answer in words: reasons in both languages with the facts that caused them, what is missing, the trace, and the receipt."""
+"""An answer in words: reasons in both languages with the facts that caused them, what is missing, and the receipt."""
 
 from __future__ import annotations
 
 import hashlib
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from engine import syntax as s
-from engine.kleene import Unknown, unknown_parts
 from engine.model import SourceRef, Texts, TypeSpec
 from engine.plan import Plan, Rule
 from engine.policy import Policy
-from engine.types import DateTimeType, EnumType, ListType, RecordType, SetType, TextType, Type, nested, plain, plainer
-
-if TYPE_CHECKING:
-    from engine.decide import Program, Result
+from engine.result import Outputs, Result
+from engine.types import DateTimeType, EnumType, ListType, RecordType, SetType, TextType, Type, plain, plainer
+from engine.unknown import Unknown, unknown_parts
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _canonical = msgspec.json.Encoder(order="sorted", decimal_format="string")
@@ -33,23 +31,15 @@ class Words:
     def __init__(self, policy: Policy, plan: Plan) -> None:
         self.policy = policy
         self.plan = plan
-        self.output_types: dict[str, Type] = {n: policy.values[n].type for n in policy.outputs if n in policy.values}
-        if policy.machine is not None:
-            self.output_types["next_state"] = EnumType(policy.machine.states)
-        self.value_types: dict[str, Type] = {n: v.type for n, v in policy.values.items()} | self.output_types
-        self.fact_order = sorted(range(len(policy.facts)), key=list(policy.facts).__getitem__)
-        self.value_position = {n: i for i, n in enumerate(plan.values)}
+        self.outputs = Outputs(policy, plan)
+        self.value_types: dict[str, Type] = {n: v.type for n, v in policy.values.items()} | self.outputs.types
         told = {r.code: (r.reason, r.remedy, r.source) for r in policy.requirements}
         if policy.machine is not None:
             told |= {t.code: (t.reason, t.remedy, t.source) for t in policy.machine.transitions}
         self.entries = [self._entry(i, r, told) for i, r in enumerate(plan.rules)]
         self.told_rules = [(i, e) for i, e in enumerate(self.entries) if e is not None]
-        self.shown = [n for n in policy.outputs if n != "open_events"]
-        self.facts_in_order: Callable[[tuple[Any, ...]], Any] = _getter(self.fact_order)
-        self.shown_plainly = [(n, self.value_position[n], plainer(self.output_types[n])) for n in self.shown]
+        self.facts_in_order: Callable[[tuple[Any, ...]], Any] = _getter(sorted(range(len(policy.facts)), key=list(policy.facts).__getitem__))
         self.last_moment: tuple[datetime | None, str] = (None, "")
-        self.plan_is_plain = policy.machine is None
-        self.dotted = any("." in n for n in self.shown)
         self.base = {"policy": policy.id, "version": policy.version, "digest": policy.digest}
 
     def _entry(self, i: int, rule: Rule, told: dict[str, tuple[Texts | None, Texts | None, SourceRef]]) -> _Entry | None:
@@ -77,45 +67,53 @@ class Words:
         if name in self.policy.facts:
             fact, index = self.policy.facts[name], list(self.policy.facts).index(name)
             return (lambda result: result.slots[index]), fact.type, fact.values_zh or {}
-        position, kind = self.value_position[name], self.value_types[name]
+        position, kind = self.outputs.position[name], self.value_types[name]
         return (lambda result: result.values[position]), kind, _labels(self.policy, kind)
 
-    def answer(self, program: Program, result: Result) -> dict[str, Any]:
-        """The answer, sealed with its receipt."""
+    def answer(self, result: Result, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer, sealed with its receipt. `overrides`: the parameters that were changed for this question."""
         reasons: list[Any] = []
         warnings: list[Any] = []
         if True in result.rules:
             for i, entry in self.told_rules:
                 if result.rules[i] == 1:
                     (warnings if entry.rule.effect == "warn" else reasons).append(entry.told(result))
+        outputs, waiting = self.outputs.told(result)
         outcome = result.outcome
+        if type(outcome) is Unknown:
+            waiting.append(outcome)
+            outcome = "undetermined"
         missing: list[str] = []
         unset: list[str] = []
-        if result.known and self.plan_is_plain:
-            flat = {n: result.values[i] if make is None else make(result.values[i]) for n, i, make in self.shown_plainly}
-            outputs = nested(flat.items()) if self.dotted else flat
-        else:
-            outputs, waiting = self.outputs(program, result)
-            if type(outcome) is Unknown:
-                waiting.append(outcome)
-                outcome = "undetermined"
-            if waiting:
-                missing = sorted({path for u in waiting for path in u.paths})
-                unset = sorted({name for u in waiting for name in u.unset})
-        return sealed(program, result, outcome, reasons, warnings, missing, outputs, unset)
+        if waiting:
+            missing = sorted({path for u in waiting for path in u.paths})
+            unset = sorted({name for u in waiting for name in u.unset})
+        return self.sealed(result, outcome, reasons, warnings, missing, outputs, unset, overrides)
 
-    def outputs(self, program: Program, result: Result) -> tuple[dict[str, Any], list[Unknown]]:
-        flat, waiting = [], []
-        for name in self.shown:
-            value = program.output(result, name)
-            part = unknown_parts(value)
-            if part is not None:
-                waiting.append(part)
-                kind = self.output_types[name]
-                listed = isinstance(kind, ListType) and isinstance(kind.item, RecordType)
-                value = known_part(value) if listed else None
-            flat.append((name, plain(value, self.output_types[name])))
-        return nested(flat), waiting
+    def sealed(
+        self, result: Result, outcome: str, reasons: list[Any], warnings: list[Any], missing: list[str], outputs: dict[str, Any], unset: list[str],
+        overrides: Mapping[str, Any],
+    ) -> dict[str, Any]:  # fmt: skip
+        """Put the answer together and seal it: SHA-256 over the digests of the rules used, the facts, as_of and the answer, as canonical JSON."""
+        answer: dict[str, Any] = {
+            **self.base,
+            "as_of": self.moment_text(result.moment),
+            "outcome": outcome,
+            "reasons": reasons,
+            "warnings": warnings,
+            "missing": missing,
+            "outputs": outputs,
+        }
+        if unset:
+            answer["unset_parameters"] = unset
+        if overrides:
+            answer["parameters"] = overrides
+        facts: Any = self.facts_in_order(result.slots)
+        if not result.known:
+            facts = [_without_unknowns(v) for v in facts]
+        seal = hashlib.sha256(_canonical.encode((result.used, facts, answer)))
+        answer["receipt"] = "sha256:" + seal.hexdigest()
+        return answer
 
 
 def _labels(policy: Policy, kind: Type) -> dict[str, str]:
@@ -207,46 +205,11 @@ def _both(raw: Any, kind: Type, labels: dict[str, str]) -> tuple[str, str]:
     return text, labels.get(text, text)
 
 
-def sealed(
-    program: Program, result: Result, outcome: str, reasons: list[Any], warnings: list[Any], missing: list[str], outputs: dict[str, Any], unset: list[str]
-) -> dict[str, Any]:
-    """Put the answer together and seal it: SHA-256 over the digests of the rules used, the facts, as_of and the answer, as canonical JSON."""
-    words = program.words
-    answer: dict[str, Any] = {
-        **words.base,
-        "as_of": words.moment_text(result.moment),
-        "outcome": outcome,
-        "reasons": reasons,
-        "warnings": warnings,
-        "missing": missing,
-        "outputs": outputs,
-    }
-    if unset:
-        answer["unset_parameters"] = unset
-    if program.overrides:
-        answer["parameters"] = program.overrides
-    facts: Any = words.facts_in_order(result.slots)
-    if not result.known:
-        facts = [_without_unknowns(v) for v in facts]
-    seal = hashlib.sha256(_canonical.encode((result.used, facts, answer)))
-    answer["receipt"] = "sha256:" + seal.hexdigest()
-    return answer
-
-
 def _getter(order: list[int]) -> Callable[[tuple[Any, ...]], Any]:
     """The slots in the order of the fact names."""
     if len(order) == 1:
         return lambda slots: (slots[order[0]],)
     return operator.itemgetter(*order)
-
-
-def known_part(value: Any) -> Any:
-    """A value with null for its unknown parts."""
-    if type(value) is Unknown:
-        return None
-    if isinstance(value, tuple):
-        return tuple(known_part(v) for v in value)
-    return value
 
 
 def _without_unknowns(value: Any) -> Any:
@@ -278,10 +241,3 @@ def facts_read(node: s.Node, plan: Plan, policy: Policy) -> list[str]:
 
     visit(node)
     return [name for name in policy.facts if name in found]
-
-
-def trace(program: Program, result: Result) -> dict[str, Any]:
-    """Every rule and value of the decision, with the parts that it was made of."""
-    from engine.tracing import trace as full
-
-    return full(program, result)

@@ -14,7 +14,6 @@ from typing import Any
 
 from engine.clock import calendar_day, zoned
 from engine.errors import BadFact, FactsError, did_you_mean
-from engine.kleene import Unknown
 from engine.policy import FactDef
 from engine.types import (
     ROUNDING,
@@ -30,6 +29,7 @@ from engine.types import (
     TextType,
     Type,
 )
+from engine.unknown import Unknown
 
 MAX_ITEMS = 10_000
 MAX_TEXT = 10_000
@@ -37,6 +37,12 @@ MAX_DIGITS = 30
 MAX_INTEGER = 10**18
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _MISSING = object()
+
+
+class Exponent(str):
+    """The text of a JSON number that was written with an exponent: no number of a request is, and no text either."""
+
+    __slots__ = ()
 
 
 class _Bad(Exception):
@@ -48,7 +54,22 @@ def as_number(raw: Any, t: NumberType) -> int | Decimal:
     """A number of a request: a JSON number or text, taken as its decimal text. Exact, or refused."""
     if isinstance(raw, bool) or not isinstance(raw, (int, str, Decimal)):
         raise _Bad(f"expected {t}, got {_shown(raw)}", "write a number, or its decimal text in quotes")
-    return number_reader(t)(str(raw))
+    text = number_text(raw) if isinstance(raw, Decimal) else str(raw)
+    if text is None:
+        raise _Bad(f"a number of more than {MAX_DIGITS} digits")
+    return number_reader(t)(text)
+
+
+def _is_text(raw: Any) -> bool:
+    return isinstance(raw, str) and not isinstance(raw, Exponent)
+
+
+def number_text(number: Decimal) -> str | None:
+    """The decimal text of a JSON number. Decimal writes 0.0000001 with an exponent, which it never had; None if it has more than MAX_DIGITS digits."""
+    text = str(number)
+    if "E-" not in text:
+        return text
+    return format(number, "f") if number.adjusted() >= -MAX_DIGITS else None
 
 
 @lru_cache(maxsize=512)
@@ -114,7 +135,8 @@ def _shown(raw: Any) -> str:
         return "an object"
     if isinstance(raw, list):
         return "a list"
-    return f"`{str(raw)[:40]}`"
+    text = number_text(raw) if isinstance(raw, Decimal) else None
+    return f"`{(text or str(raw))[:40]}`"
 
 
 class FactReader:
@@ -183,12 +205,12 @@ class FactReader:
         if isinstance(t, NumberType):
             return as_number(raw, t)
         if isinstance(t, EnumType):
-            if isinstance(raw, str) and raw in t.values:
+            if _is_text(raw) and raw in t.values:
                 return raw
-            hint = did_you_mean(raw, t.values) if isinstance(raw, str) else None
+            hint = did_you_mean(raw, t.values) if _is_text(raw) else None
             raise _Bad(f"{_shown(raw)} is not one of {', '.join(t.values)}", hint)
         if isinstance(t, TextType):
-            if not isinstance(raw, str):
+            if not _is_text(raw):
                 raise _Bad(f"expected text, got {_shown(raw)}")
             if len(raw) > MAX_TEXT:
                 raise _Bad(f"more than {MAX_TEXT} characters")

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
 from engine import releases
-from engine.check import check_policy
+from engine.circles import refuse_circles
 from engine.decide import Program, Resolver
 from engine.errors import Fault, NotFound, Place, ReleaseError, RuleFileError, did_you_mean
 from engine.functions import to_date
-from engine.policy import Policy
 from engine.releases import Period, Release
-from engine.source import digest_of, parse, read
+from engine.source import digest_of
+from engine.version import Version, version_of
 
 #: So many answers to "which version is in force" are kept; they go with the snapshot at a reload.
 REMEMBERED = 4096
-
-
-@dataclass(slots=True)
-class Version:
-    """One rule file that works. Its program is made when it is first asked."""
-
-    policy: Policy
-    path: Path
-    stamp: tuple[int, int]
-    release: Release | None
-    _program: Program | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def program(self) -> Program:
-        if self._program is None:
-            with self._lock:
-                self._program = self._program or Program(self.policy)
-        return self._program
-
-    @property
-    def status(self) -> str:
-        return "released" if self.release else "draft"
 
 
 @dataclass(slots=True)
@@ -186,14 +162,14 @@ def load(root: Path, before: Library | None = None) -> Library:
             continue
         old = _same_file(before, path)
         try:
-            version = _version(path, name, stamps[name], old, released)
+            version = version_of(path, name, stamps[name], old, released)
         except RuleFileError as error:
             faults[name] = error.faults
             if old is None:
                 continue
             version = Version(old.policy, path, old.stamp, old.release, old._program)
         versions.setdefault(version.policy.id, {})[version.policy.version] = version
-    for name, found in _circles(versions, before).items():
+    for name, found in refuse_circles(versions, before.versions if before else {}).items():
         faults.setdefault(name, []).extend(found)
     faults |= _differences(root, ledger, versions)
     unserved = ["every released version: the ledger cannot be read"] if lost else []
@@ -238,71 +214,3 @@ def _same_file(before: Library | None, path: Path) -> Version | None:
     number = int(path.stem[1:])
     old = before.versions.get(path.parent.name, {}).get(number)
     return old if old is not None and old.path == path else None
-
-
-def _version(path: Path, name: str, stamp: tuple[int, int], old: Version | None, released: dict[tuple[str, int], Release]) -> Version:
-    release = released.get((path.parent.name, int(path.stem[1:])))
-    if old is not None and old.stamp == stamp and (release is None or release.digest == old.policy.digest):
-        return old if release == old.release else Version(old.policy, path, stamp, release, old._program)
-    if release is not None and digest_of(path.read_bytes()) != release.digest:
-        message = f"this file was edited after its release on {release.released_at.date()}"
-        raise RuleFileError([Fault(Place(name, 1, 1), message, "restore it, and write the change as a new version", "edited-after-release")])
-    source = read(path, name)
-    policy = check_policy(source)
-    if release is not None and (policy.effective_from, policy.effective_until) != (release.effective_from, release.effective_until):
-        message = f"the ledger says that this version is in force from {release.effective_from}, the rule file says {policy.effective_from}"
-        raise RuleFileError([Fault(Place(name, 1, 1), message, "restore the ledger from version control")])
-    expected = (path.parent.parent.name, path.parent.name, path.stem)
-    if (policy.model.family, policy.id, f"v{policy.version}") != expected:
-        message = f"the file says {policy.model.family}/{policy.id}/v{policy.version}, its path {'/'.join(expected)}"
-        raise RuleFileError([Fault(source.place(("policy",)), message, "make them the same")])
-    return Version(policy, path, stamp, release)
-
-
-def _circles(versions: dict[str, dict[int, Version]], before: Library | None) -> dict[str, list[Fault]]:
-    """The version that closes a circle of policies is refused: released ones stand, then those that were there before, then by name."""
-    faults: dict[str, list[Fault]] = {}
-    uses: dict[str, set[str]] = {policy: set() for policy in versions}
-    served = {id(v.policy) for v in before.all()} if before else set()
-    everything = [v for found in versions.values() for v in found.values()]
-    for version in sorted(everything, key=lambda v: (v.release is None, id(v.policy) not in served, v.policy.id, v.policy.version)):
-        policy = version.policy
-        added = policy.uses - uses[policy.id]
-        if not added:
-            continue
-        uses[policy.id] |= added
-        path = _circle(policy.id, policy.id, uses, ())
-        if not path:
-            continue
-        uses[policy.id] -= added
-        place = next((f.place for f in policy.facts.values() if f.origin and f.origin.policy in added), Place(policy.file, 1, 1))
-        message = f"policies use each other in a circle: {' → '.join(path)}"
-        faults.setdefault(policy.file, []).append(Fault(place, message, "take one of the facts from the request instead"))
-        del versions[policy.id][policy.version]
-        old = before.versions.get(policy.id, {}).get(policy.version) if before else None
-        if old is not None and not old.policy.uses - uses[policy.id]:
-            versions[policy.id][policy.version] = old
-        elif not versions[policy.id]:
-            del versions[policy.id]
-    for found in versions.values():
-        for version in found.values():
-            for fact in version.policy.facts.values():
-                if fact.origin and fact.origin.policy not in uses:
-                    message = f"the fact `{fact.name}` comes from an unknown policy `{fact.origin.policy}`"
-                    help = did_you_mean(fact.origin.policy, uses, "leave `from` out until that policy exists")
-                    faults.setdefault(version.policy.file, []).append(Fault(fact.place, message, help, "warning"))
-    return faults
-
-
-def _circle(start: str, at: str, uses: dict[str, set[str]], path: tuple[str, ...]) -> tuple[str, ...]:
-    for following in sorted(uses.get(at, ())):
-        if following == start:
-            return (*path, at, start)
-        if following not in path and following != at and (found := _circle(start, following, uses, (*path, at))):
-            return found
-    return ()
-
-
-def check_text(text: str, file: str = "rule file") -> Policy:
-    """Check a rule file given as text. Raises RuleFileError."""
-    return check_policy(parse(text.encode(), file))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from engine.kleene import Unknown, k_and, k_arithmetic, k_if, unknown_of, unknown_parts
+from engine.bounds import k_arithmetic
+from engine.kleene import k_and, k_if
+from engine.unknown import Unknown, unknown_of, unknown_parts
 
 #: A function of the item, the `let` values so far, and the running sums of the `preceding` values.
 Step = Callable[[Any, list[Any], list[Any]], Any]

@@ -12,9 +12,7 @@ CODE_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=120)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9_]*[a-z0-9])?$", max_length=80)]
 Code = Annotated[str, Field(pattern=CODE_PATTERN, max_length=80)]
-TypeName = Literal[
-    "bool", "integer", "decimal", "money", "ratio", "text", "enum", "set of enum", "list of text", "date", "datetime", "list of record", "map"
-]
+TypeName = Literal["bool", "integer", "decimal", "money", "ratio", "text", "enum", "set of enum", "list of text", "date", "datetime", "list of record", "map"]
 Form = Literal["check", "compute", "classify", "machine", "validate"]
 Effect = Literal["deny", "review", "warn", "undetermined"]
 

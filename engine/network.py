@@ -46,8 +46,7 @@ class _Ruleset:
         self.atoms = sorted({atom for _, conjunction in rules for atom in conjunction})
         self.rule_of = {f"r{n}": rule for n, (rule, _) in enumerate(rules)}
         definition = {
-            f"r{n}": {"all": [{"m": {"$and": [{"on": 1}, *({f"a{a}": v} for a, v in conjunction.items())]}}]}
-            for n, (_, conjunction) in enumerate(rules)
+            f"r{n}": {"all": [{"m": {"$and": [{"on": 1}, *({f"a{a}": v} for a, v in conjunction.items())]}}]} for n, (_, conjunction) in enumerate(rules)
         }
         with _lock:
             while _unused:

@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"""(?P<text>"[^"]*"?|'[^']*'?)|(?P<word>[^\W\d]\w*)|(?P<num
 _GLUED = re.compile(r"^[\d_.]+(?:and|else|for|if|in|is|not|or)$")
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 _INSTEAD = {"≤": "<=", "≥": ">=", "≠": "!=", "×": "*", "−": "-", "“": '"', "”": '"', "‘": '"', "’": '"', "。": ".", "、": ","}
-_LANGUAGE = "docs/authoring.md lists what there is"
+LANGUAGE = "docs/authoring.md lists what there is"
 
 
 class ExpressionFault(Exception):
@@ -87,7 +87,7 @@ def _check_text(text: str, token: str, at: int, before: str, end: int) -> None:
     if len(token) < 2 or token[-1] != token[0]:
         raise ExpressionFault(at, f"this is no expression: the text that begins with `{token[0]}` never ends", "close the quotes")
     if end == at and before.isidentifier():
-        raise ExpressionFault(at - len(before), f"`{(before + token)[:60]}` is not part of the rule language", _LANGUAGE)
+        raise ExpressionFault(at - len(before), f"`{(before + token)[:60]}` is not part of the rule language", LANGUAGE)
     if before[:1] in ('"', "'"):
         raise ExpressionFault(at, "this is no expression: two texts side by side", "write one text, or put an operator between them")
 

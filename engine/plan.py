@@ -13,7 +13,7 @@ from engine.conditions import fired
 from engine.errors import Fault, Place, RuleFileError
 from engine.network import Conjunction
 from engine.ordering import circle_text, in_order
-from engine.policy import Machine, Policy
+from engine.policy import Machine, Policy, TransitionDef
 from engine.types import BOOL, EnumType, SetType
 
 #: More conjunctions than this and a condition is judged as one atom instead.
@@ -145,13 +145,8 @@ def rules_of(policy: Policy) -> list[Rule]:
     return found
 
 
-def _applies(machine: Machine, policy: Policy, t: object) -> s.Node:
-    from engine.policy import TransitionDef
-
-    assert isinstance(t, TransitionDef)
-    event = s.Compare(
-        op="==", left=s.Fact(name=machine.event, type=policy.facts[machine.event].type), right=s.Const(value=t.event, type=EnumType((t.event,)))
-    )
+def _applies(machine: Machine, policy: Policy, t: TransitionDef) -> s.Node:
+    event = s.Compare(op="==", left=s.Fact(name=machine.event, type=policy.facts[machine.event].type), right=s.Const(value=t.event, type=EnumType((t.event,))))
     state = s.Fact(name=machine.state, type=policy.facts[machine.state].type)
     states = s.ListOf(items=tuple(s.Const(value=v, type=EnumType((v,))) for v in t.states), type=SetType(t.states))
     parts: list[s.Node] = [event, s.In(item=state, collection=states)]

@@ -21,9 +21,15 @@ class Unexpected(Exception):
     """This request is not for the generated reader."""
 
 
+#: What the source of every reader names.
+_NAMES: dict[str, Any] = {
+    "Unexpected": Unexpected, "Decimal": Decimal, "M": f._MISSING, "to_date": f._date, "to_datetime": f._datetime, "number_text": f.number_text,
+}  # fmt: skip
+
+
 def reader_of(reader: f.FactReader) -> Reader:
     """Write the reader of one policy."""
-    env: dict[str, Any] = {"Unexpected": Unexpected, "Decimal": Decimal, "M": f._MISSING, "to_date": f._date, "to_datetime": f._datetime}
+    env = dict(_NAMES)
     lines = ["def read(d):", "    known = True", "    if type(d) is not dict: raise Unexpected"]
     tree: dict[str, Any] = {}
     for i, name in enumerate(reader.facts):
@@ -84,7 +90,8 @@ def _convert(slot: str, t: Type, nullable: bool, env: dict[str, Any]) -> list[st
         plain_money = [f"elif type({slot}) is str and {common}: {slot} = Decimal({slot})"] if t.places == 2 else []
         return [
             *lines, *plain_money, f"elif type({slot}) is str: {slot} = {constant}({slot})",
-            f"elif type({slot}) is int or type({slot}) is Decimal: {slot} = {constant}(str({slot}))", "else: raise Unexpected",
+            f"elif type({slot}) is int: {slot} = {constant}(str({slot}))", f"elif type({slot}) is Decimal: {slot} = {constant}(number_text({slot}))",
+            "else: raise Unexpected",
         ]  # fmt: skip
     if isinstance(t, DateType):
         return [*lines, f"else: {slot} = to_date({slot})"]
@@ -119,7 +126,7 @@ def list_reader(t: Type) -> Callable[[Any], tuple[tuple[Any, ...], bool]]:
 
 
 def _records(t: RecordType) -> Callable[[Any], tuple[tuple[Any, ...], bool]]:
-    env: dict[str, Any] = {"Unexpected": Unexpected, "Decimal": Decimal, "M": f._MISSING, "to_date": f._date, "to_datetime": f._datetime}
+    env = dict(_NAMES)
     lines = [
         "def read(raw):",
         f"    if type(raw) is not list or len(raw) > {f.MAX_ITEMS}: raise Unexpected",

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine import syntax as s
 from engine.emit import Emitter
 from engine.functions import to_date
-from engine.kleene import Unknown, unknown_parts
+from engine.plan import Plan
+from engine.policy import Policy
+from engine.result import Result
+from engine.tables import TableIndex
 from engine.types import RecordType, plain
+from engine.unknown import Unknown, unknown_parts
 from engine.unparse import text
-
-if TYPE_CHECKING:
-    from engine.decide import Program, Result
 
 MAX_ITEMS = 50
 
 
-def trace(program: Program, result: Result) -> dict[str, Any]:
+def trace(policy: Policy, plan: Plan, tables: dict[str, TableIndex], result: Result) -> dict[str, Any]:
     """The decision once more, with every part of every condition written down: `rules` in the order of the file, then `values`."""
-    emitter = Emitter(program.policy, program.plan, program.tables, known=False, traced=True)
+    emitter = Emitter(policy, plan, tables, known=False, traced=True)
     run = emitter.function()
     seen: dict[int, Any] = {}
 
@@ -32,25 +33,25 @@ def trace(program: Program, result: Result) -> dict[str, Any]:
     for number, value in seen.items():
         found.setdefault(emitter.traced_nodes[number], value)
     told = []
-    for rule, state in zip(program.plan.rules, rules, strict=True):
+    for rule, state in zip(plan.rules, rules, strict=True):
         entry: dict[str, Any] = {"code": rule.code, "effect": rule.effect, "state": _state(rule, state, found), "line": rule.place.line}
         entry["parts"] = [_part(n, found) for n in (rule.guard, rule.require) if n is not None] or [_part(rule.condition, found)]
         told.append(entry)
     given = []
-    for (name, node), value in zip(program.plan.values.items(), values, strict=True):
+    for (name, node), value in zip(plan.values.items(), values, strict=True):
         entry = {"name": name, "value": _shown(value, node), "line": node.place.line}
         if isinstance(node, s.First):
             entry["matched"] = _matched(node, found)
         else:
             entry["parts"] = [_part(child, found) for child in s.children(node) if not isinstance(node, (s.Each, s.SetOf))]
         given.append(entry)
-    used = {n.name: p for root in _roots(program) for n in s.walk(root) if isinstance(n, s.Parameter) and (p := program.policy.parameters[n.name])}
+    used = {n.name: p for root in _roots(plan) for n in s.walk(root) if isinstance(n, s.Parameter) and (p := policy.parameters[n.name])}
     parameters = {name: None if p.unset else (p.value if isinstance(p.value, dict) else plain(p.value, p.type)) for name, p in sorted(used.items())}
     return {"outcome": "undetermined" if type(outcome) is Unknown else outcome, "rules": told, "values": given, "parameters": parameters}
 
 
-def _roots(program: Program) -> list[s.Node]:
-    return [*(r.condition for r in program.plan.rules), *program.plan.values.values()]
+def _roots(plan: Plan) -> list[s.Node]:
+    return [*(r.condition for r in plan.rules), *plan.values.values()]
 
 
 def _state(rule: Any, state: Any, found: dict[s.Node, Any]) -> str:

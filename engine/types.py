@@ -165,9 +165,7 @@ def assignable(given: Type, wanted: Type) -> bool:
     if isinstance(wanted, SetType):
         if isinstance(given, ListType):
             return is_text(given.item) and (wanted.values is None or _within(given.item, wanted.values))
-        return isinstance(given, SetType) and (
-            wanted.values is None or (given.values is not None and set(given.values) <= set(wanted.values))
-        )
+        return isinstance(given, SetType) and (wanted.values is None or (given.values is not None and set(given.values) <= set(wanted.values)))
     if isinstance(wanted, ListType):
         if isinstance(given, SetType):
             return isinstance(wanted.item, TextType)

@@ -19,12 +19,13 @@ from engine.policy import Policy
 from engine.types import ListType, NumberType, RecordType
 from proofs.advice import amount_text, label
 from proofs.declared import Declared, declared
+from proofs.folding import Truth, add, and_, less, negative, not_, or_
 from proofs.lowering import Reading
 from proofs.neighbours import stepped
 from proofs.properties import Shown
 from proofs.solver import Asker
 from proofs.symbols import World
-from proofs.terms import Term, Truth, add, and_, less, negative, not_, or_
+from proofs.terms import Term
 from proofs.witness import Point, Witness, asked, predicted, request
 
 #: So many places of one output and one fact are told; beyond them the place moves with other facts.
@@ -230,9 +231,7 @@ class _Search:
         return Cliff(self.output, self.fact, before, after, size, exact, fixed, self.rises, place, shown, says)
 
 
-def _says(
-    policy: Policy, output: str, fact: str, numbers: tuple[Decimal, Decimal, Decimal], shown: tuple[Shown, Shown], fixed: bool, rises: bool
-) -> Texts:
+def _says(policy: Policy, output: str, fact: str, numbers: tuple[Decimal, Decimal, Decimal], shown: tuple[Shown, Shown], fixed: bool, rises: bool) -> Texts:
     texts = {}
     for language in ("en", "zh"):
         before, after = (amount_text(policy, fact, n, language) for n in numbers[:2])

@@ -7,8 +7,8 @@ from typing import Any
 
 from engine.cases import flat
 from engine.decide import Program, Resolver
-from engine.kleene import Unknown, holds_unknown
 from engine.types import plain
+from engine.unknown import Unknown, holds_unknown
 
 
 def completed(program: Program, facts: dict[str, Any], as_of: datetime, resolve: Resolver | None) -> dict[str, Any]:

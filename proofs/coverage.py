@@ -11,9 +11,9 @@ from typing import Any
 from engine import syntax as s
 from engine.cases import run_case
 from engine.errors import Place
-from engine.kleene import Unknown
 from engine.source import Source, read
 from engine.types import DateType, NumberType, Type
+from engine.unknown import Unknown
 from proofs.mutants import mutants
 from proofs.mutation import Examined
 from proofs.pieces import Pieced, Question

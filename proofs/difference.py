@@ -5,7 +5,6 @@ Complete: outside the regions the solver has proved that both give the same outc
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,15 +13,15 @@ from typing import Any
 from engine.decide import Program
 from engine.policy import Policy
 from proofs.atoms import Atom, Atoms, Literal
-from proofs.lowering import OUTCOMES, Reading
-from proofs.parts import Change, comparable, parts
+from proofs.cubes import Cube, conjunction, grouped, joined, says_no, worth
+from proofs.folding import Truth, and_, not_, or_
+from proofs.lowering import Reading
+from proofs.outcomes import OUTCOMES
+from proofs.parts import Change, parts, structure
 from proofs.solver import Asker, Confirmed, confirmed
 from proofs.symbols import World
-from proofs.terms import Truth, and_, not_, or_
 from proofs.witness import Point
 
-#: Conditions that hold together.
-Cube = tuple[Literal, ...]
 #: So many conjunctions are looked for, in so many changes each; what is left is told as it is.
 MAX_CUBES, MAX_TRIED = 30, 3
 #: Pairs of outcomes, the most telling first.
@@ -43,7 +42,7 @@ class Region:
 
     @property
     def term(self) -> Truth:
-        return or_(*(_all(cube) for cube in self.conditions))
+        return or_(*(conjunction(cube) for cube in self.conditions))
 
     def as_json(self) -> dict[str, Any]:
         shown = None
@@ -107,9 +106,9 @@ class _Comparison:
         self.live = [(change, condition) for change, condition in self.parts if not self.asker.ask(condition, seconds=self.left()).impossible]
         differing = or_(*(c for _, c in self.live))
         cubes = self._cubes(differing) if self.live else []
-        regions = [self._region(group) for group in _merged(_joined(self._needed(cubes)))]
+        regions = [self._region(group) for group in grouped(joined(self._needed(cubes)))]
         rest = self.asker.ask(or_(*(c for _, c in self.parts)), *(not_(r.term) for r in regions), seconds=self.left())
-        structure = self._structure()
+        unlike = structure(*self.readings, self.labels)
         if not rest.impossible:
             free = f" (parts left free: {', '.join(sorted(rest.free))})" if rest.free else ""
             late = f"undecided within {self.seconds:g} s"
@@ -117,17 +116,17 @@ class _Comparison:
             self.undecided = why + free
         else:
             self.undecided = None
-        status = "undecided" if self.undecided else "different" if regions or structure else "equivalent"
+        status = "undecided" if self.undecided else "different" if regions or unlike else "equivalent"
         names = [r.policy.name for r in self.readings]
         spent = time.monotonic() - self.started
-        return Difference(names[0], names[1], status, tuple(regions), tuple(structure), tuple(self._assumed()), self.undecided, spent)
+        return Difference(names[0], names[1], status, tuple(regions), tuple(unlike), tuple(self._assumed()), self.undecided, spent)
 
     def _needed(self, cubes: list[Cube]) -> list[Cube]:
         """The conjunctions without those that lie inside the others."""
         kept = list(cubes)
         for cube in sorted(cubes, key=len, reverse=True):
             others = [c for c in kept if c is not cube]
-            if self.asker.ask(_all(cube), *(not_(_all(c)) for c in others), seconds=self.left()).impossible:
+            if self.asker.ask(conjunction(cube), *(not_(conjunction(c)) for c in others), seconds=self.left()).impossible:
                 kept = others
         return kept
 
@@ -136,7 +135,7 @@ class _Comparison:
         found: list[Cube] = []
         atoms = self._atoms()
         while True:
-            answer = self.asker.ask(differing, *(not_(_all(c)) for c in found), seconds=self.left())
+            answer = self.asker.ask(differing, *(not_(conjunction(c)) for c in found), seconds=self.left())
             if answer.impossible:
                 return found
             if not answer.possible:
@@ -153,7 +152,7 @@ class _Comparison:
                     wanted = [*wanted, differing]
                     cubes = [cube for condition in wanted if (cube := self._cube(condition, [x for _, x in literals])) is not None]
                 if cubes:
-                    found.append(min(cubes, key=lambda c: (len(c), sum(_negative(x) for x in c), sum(len(x.en) for x in c))))
+                    found.append(min(cubes, key=lambda c: (len(c), sum(says_no(x) for x in c), sum(len(x.en) for x in c))))
                     continue
             change, condition = held[0]
             found.append((Literal(condition, *self._whole(change)),))
@@ -164,7 +163,7 @@ class _Comparison:
         if core is None:
             return None
         kept = [literals[i] for i in core]
-        for literal in sorted(kept, key=_worth):
+        for literal in sorted(kept, key=worth):
             if literal in kept:
                 fewer = [x for x in kept if x is not literal]
                 again = self.asker.core([x.condition for x in fewer], not_(condition), seconds=min(1.0, self.left()))
@@ -212,7 +211,7 @@ class _Comparison:
         return f"{change.name} is violated in {only} only", f"仅在 {only} 中违反 {change.name}"
 
     def _region(self, cubes: list[Cube]) -> Region:
-        inside = or_(*(_all(cube) for cube in cubes))
+        inside = or_(*(conjunction(cube) for cube in cubes))
         pairs = self._outcomes(inside)
         points = [p for p in self.points if p.holds(inside)]
         changes = []
@@ -250,30 +249,6 @@ class _Comparison:
             found.append((before, after))
         return sorted(found)
 
-    def _structure(self) -> list[dict[str, str]]:
-        """Facts and outputs that one version does not know, or knows otherwise."""
-        a, b = self.readings
-        found: list[dict[str, str]] = []
-
-        def say(en: str, zh: str) -> None:
-            found.append({"en": en, "zh": zh})
-
-        for x, y, name in ((a, b, self.labels[0]), (b, a, self.labels[1])):
-            for fact in x.policy.facts:
-                if fact not in y.policy.facts:
-                    say(f"the fact {fact} is known to {name} only", f"只有 {name} 有事实 {fact}")
-            for output in x.outputs:
-                if output not in y.outputs:
-                    say(f"the output {output} is given by {name} only", f"只有 {name} 给出输出 {output}")
-        for fact, of in a.policy.facts.items():
-            other = b.policy.facts.get(fact)
-            if other is not None and (of.type, of.nullable) != (other.type, other.nullable):
-                say(f"the fact {fact} takes other values: compared where both versions take them", f"事实 {fact} 的取值不同：只在两个版本都接受的取值内比较")
-        for output in a.outputs:
-            if output in b.outputs and not comparable(a, b, output):
-                say(f"the output {output} has another shape: not compared", f"输出 {output} 的结构不同：未比较")
-        return found
-
     def _assumed(self) -> Iterable[dict[str, str]]:
         world = self.asker.world
         first, last = (d.isoformat() for d in world.days)
@@ -286,45 +261,3 @@ class _Comparison:
                 "en": f"lists of at most {world.items} items: {', '.join(lists)}",
                 "zh": f"列表最多 {world.items} 项：{'、'.join(lists)}",
             }
-
-
-def _all(cube: Cube) -> Truth:
-    return and_(*(x.condition for x in cube))
-
-
-def _worth(literal: Literal) -> tuple[bool, int]:
-    """What is dropped first: what says no, and what is long."""
-    return (not _negative(literal), -len(literal.en))
-
-
-def _negative(literal: Literal) -> bool:
-    return literal.en.startswith("not ") or " != " in literal.en or " not in " in literal.en
-
-
-def _joined(cubes: list[Cube]) -> list[Cube]:
-    """Conjunctions that differ in the value of one fact only, told as one: `x in [a, b]`."""
-    cubes = list(cubes)
-    for i, a in enumerate(cubes):
-        for j in range(i + 1, len(cubes)):
-            b = cubes[j]
-            left, right = ([x for x in c if x.en not in {y.en for y in d}] for c, d in ((a, b), (b, a)))
-            if len(left) == len(right) == 1 and left[0].fact is not None and left[0].fact == right[0].fact:
-                joined = tuple(_either(x, right[0]) if x is left[0] else x for x in a)
-                return _joined([*cubes[:i], joined, *cubes[i + 1 : j], *cubes[j + 1 :]])
-    return cubes
-
-
-def _either(a: Literal, b: Literal) -> Literal:
-    values = sorted({*a.values, *b.values})
-    english, chinese = (", ".join(v[i] for v in values) for i in (0, 1))
-    label = a.zh.split(" ")[0]
-    return Literal(or_(a.condition, b.condition), f"{a.fact} in [{english}]", f"{label} 属于 [{chinese}]", a.fact, tuple(values))
-
-
-def _merged(cubes: list[Cube]) -> list[list[Cube]]:
-    """Conjunctions that say the same of different items of a list are one region."""
-    groups: dict[Any, list[Cube]] = {}
-    for cube in cubes:
-        groups.setdefault(frozenset(re.sub(r"\[\d+\]", "[]", x.en) for x in cube), []).append(cube)
-    ordered = [sorted(group, key=lambda c: [x.en for x in c]) for group in groups.values()]
-    return sorted(ordered, key=lambda group: [x.en for x in group[0]])

@@ -11,11 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from engine.plan import Key
-from proofs.lowering import OUTCOMES, Reading
+from proofs.folding import Truth, and_, not_, or_
+from proofs.lowering import Reading
+from proofs.outcomes import OUTCOMES
 from proofs.pieces import Pieced
 from proofs.solver import Asker
 from proofs.symbols import World
-from proofs.terms import Term, Truth, and_, deep_waits, not_, or_, same
+from proofs.terms import Term, deep_waits, same
 from proofs.witness import request
 
 #: Seconds for one question about a piece, and for the one about the whole answer.

@@ -9,10 +9,10 @@ from typing import Any
 from engine.decide import Program
 from engine.errors import Place
 from engine.policy import Policy
+from proofs.folding import Truth
 from proofs.lowering import Reading
 from proofs.solver import Asker, Confirmed, Found, confirmed
 from proofs.symbols import World
-from proofs.terms import Truth
 
 PROVED, UNDECIDED = "proved", "undecided"
 

@@ -9,34 +9,11 @@ from typing import Any
 import z3
 
 from engine.functions import FUNCTIONS
+from proofs.constants import DAY_MICROSECONDS
+from proofs.folding import Moment, add, and_, choice_size, choose, equal, is_term, less, lifted, negative, not_, number, or_, times, whole
 from proofs.oracle import apply
-from proofs.symbols import DAY_MICROSECONDS, World
-from proofs.terms import (
-    SURE,
-    Items,
-    Moment,
-    Term,
-    Waits,
-    add,
-    and_,
-    choice_size,
-    choose,
-    chosen,
-    contains,
-    count,
-    equal,
-    is_term,
-    less,
-    lifted,
-    negative,
-    not_,
-    number,
-    or_,
-    same,
-    subset,
-    times,
-    whole,
-)  # fmt: skip
+from proofs.symbols import World
+from proofs.terms import SURE, Items, Term, Waits, chosen, contains, count, same, subset
 
 ZERO, HALF, ONE = Fraction(0), Fraction(1, 2), Fraction(1)
 MINUTE = 60_000_000

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from proofs.folding import Truth, lifted
 from proofs.solver import Asker
-from proofs.terms import Truth, lifted
 from proofs.witness import Point
 
 

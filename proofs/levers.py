@@ -14,7 +14,6 @@ import z3
 
 from engine.decide import Program
 from engine.functions import to_date
-from engine.kleene import Unknown, holds_unknown
 from engine.types import (
     DateType,
     EnumType,
@@ -27,11 +26,14 @@ from engine.types import (
     nested,
     plain,
 )  # fmt: skip
+from engine.unknown import Unknown, holds_unknown
 from proofs.advice import LANGUAGES, filled, label, number_text, stated_text, value_text
+from proofs.constants import constant, typed
+from proofs.folding import Moment, Truth, and_, not_, number
 from proofs.influence import ANY, Influence, InfluenceModel, MoveModel, ShiftModel
 from proofs.lowering import Reading
-from proofs.symbols import AS_OF_CLOCK, AS_OF_DAY, Symbols, World, constant, typed
-from proofs.terms import Items, Moment, Term, Truth, Waits, and_, chosen, not_, number
+from proofs.symbols import AS_OF_CLOCK, AS_OF_DAY, Symbols, World
+from proofs.terms import Items, Term, Waits, chosen
 from proofs.witness import OPEN, Point, decimal
 
 #: What it costs to state a fact that the request leaves out; waiting and changes cost what the author says.
@@ -85,20 +87,12 @@ class Case(Reading):
         """A value that nobody changes; what the request leaves out of it may be stated."""
         if type(value) is Unknown:
             return self._unknown(path, t, nullable)
-        if value is None:
-            return self._nothing(path, t)
         if not holds_unknown(value):
             return typed(value, t, self.world.texts)
         if isinstance(t, RecordType):
             return Term(tuple(self._open(f"{path}.{f.name}", v, f.type, f.nullable) for v, f in zip(value, t.fields, strict=True)))
         assert isinstance(t, ListType)
         return Term(Items(tuple((True, self._open(f"{path}[{i}]", v, t.item, False)) for i, v in enumerate(value))))
-
-    def _nothing(self, path: str, t: Type) -> Term:
-        """Null, with a value of its type that nothing reads."""
-        if isinstance(t, (SetType, ListType)):
-            return Term(Items(()), True)
-        return Term(self.symbols.fact(f"none:{path}", t, False)[0].value, True)
 
     def _unknown(self, path: str, t: Type, nullable: bool) -> Term:
         """A value that the request leaves out: it may be stated, as whatever it is."""
@@ -132,7 +126,7 @@ class Case(Reading):
             return self._set(path, value, t, one, place)
         if isinstance(t, ListType):
             return self._list(path, value, t, one)
-        term = constant(value, self.world.texts) if value is not None else self._nothing(path, t)
+        term = constant(value, self.world.texts)
         if isinstance(t, (NumberType, DateType)) and value is not None and (one.down or one.up):
             term = self._shifted(path, value, t, one, place)
         flags: list[Any] = []
@@ -142,7 +136,7 @@ class Case(Reading):
             flag = z3.Bool(f"{path}:={to.value}")
             self.domain += [not_(and_(flag, other)) for other in flags]
             flags.append(flag)
-            term = chosen(flag, constant(to.value, self.world.texts) if to.value is not None else self._nothing(path, t), term)
+            term = chosen(flag, constant(to.value, self.world.texts), term)
             self._lever(path, flag, _fixed(flag, to), to, self._texts(path, value, to.value, t, place))
         return term
 
@@ -279,7 +273,6 @@ def _per_unit(pulled: Any, units: Any, places: int, move: ShiftModel) -> Any:
 
 def _q(value: Fraction) -> Any:
     return z3.RatVal(value.numerator, value.denominator)
-
 
 
 def _plural(n: Any) -> str:

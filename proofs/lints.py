@@ -11,9 +11,10 @@ from typing import Any
 from engine.cases import case_file, load_cases
 from engine.decide import Program
 from engine.errors import Fault, Place, RuleFileError, did_you_mean
-from engine.library import Library, Version
+from engine.library import Library
 from engine.policy import Policy
 from engine.source import Source, read
+from engine.version import Version
 from proofs.findings import UNDECIDED, Finding, Subject
 from proofs.machines import dead_ends, machine_lints
 from proofs.rules import rule_lints

@@ -8,29 +8,11 @@ from typing import Any
 
 from engine import syntax as s
 from engine.types import SetType, is_text
+from proofs.folding import Truth, add, and_, choose, equal, less, not_, or_
 from proofs.functions import distinct
 from proofs.oracle import apply
 from proofs.symbols import World
-from proofs.terms import (
-    Items,
-    Term,
-    Truth,
-    Waits,
-    add,
-    and_,
-    choose,
-    chosen,
-    deep_waits,
-    equal,
-    k_and,
-    k_not,
-    k_or,
-    less,
-    merged,
-    not_,
-    or_,
-    truth,
-)  # fmt: skip
+from proofs.terms import Items, Term, Waits, chosen, deep_waits, k_and, k_not, k_or, merged, truth
 
 Env = dict[Any, Term]
 Walk = Callable[[s.Node, Env], Term]

@@ -1,14 +1,16 @@
-"""Decision tables and scales on terms: every row is asked, the hit policy decides."""
+"""Decision tables, scales and maps on terms: every row of a table is asked, the hit policy decides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
 from engine.policy import ScaleDef, TableDef, TableRow
-from proofs.symbols import World, constant
-from proofs.terms import SURE, Items, Term, Truth, Waits, add, and_, choose, chosen, less, merged, negative, not_, or_, same, times
+from proofs.constants import constant
+from proofs.folding import Truth, add, and_, choose, equal, less, negative, not_, or_, times
+from proofs.symbols import World
+from proofs.terms import SURE, Items, Term, Waits, chosen, merged, same
 
 ZERO = Fraction(0)
 
@@ -24,11 +26,10 @@ def row_matches(world: World, row: TableRow, inputs: list[Term]) -> Truth:
         elif cell.kind == "values":
             listed = or_(*(same(given, constant(v, world.texts)) for v in sorted(cell.values, key=repr)))
             tests.append(listed)
+        elif given.null is True:
+            tests.append(False)
         else:
             low, high = (None if end is None else constant(end, world.texts).value for end in (cell.low, cell.high))
-            if given.value is None:
-                tests.append(False)
-                continue
             tests.append(not_(given.null))
             if low is not None:
                 tests.append(less(low, given.value, or_equal=not cell.low_open))
@@ -101,3 +102,12 @@ def rated(scale: ScaleDef, amount: Term) -> Term:
         end = amount.value if i + 1 == len(brackets) else choose(less(amount.value, brackets[i + 1][0]), amount.value, brackets[i + 1][0])
         total = add(total, choose(reached, times(add(end, negative(start)), rate), ZERO))
     return Term(total, False, amount.waits)
+
+
+def entry(world: World, values: Mapping[str, Any], key: Term) -> Term:
+    """The entry of a map parameter."""
+    first, *others = values.items()
+    found = constant(first[1], world.texts)
+    for name, value in others:
+        found = chosen(equal(key.value, world.texts.number(name)), constant(value, world.texts), found)
+    return found.but(key.waits)

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from engine import syntax as s
 from engine.plan import DECISIVE, Rule, rules_of
 from engine.policy import Policy
-from engine.types import MapType, NumberType, RecordType, SetType, Type
+from engine.types import MapType, RecordType, SetType
 from proofs import lists
+from proofs.constants import blank, constant, typed
+from proofs.folding import Truth, and_, equal, is_term, not_, or_
 from proofs.functions import call
-from proofs.lookups import looked_up, rated
-from proofs.symbols import Symbols, World, constant, typed, variables
-from proofs.terms import (
-    NULL,
-    SURE,
-    Items,
-    Term,
-    Truth,
-    Waits,
-    add,
-    and_,
-    choose,
-    chosen,
-    contains,
-    deep_waits,
-    equal,
-    is_term,
-    k_and,
-    k_if,
-    k_not,
-    k_or,
-    less,
-    merged,
-    negative,
-    not_,
-    or_,
-    same,
-    times,
-    truth,
-)  # fmt: skip
+from proofs.lookups import entry, looked_up, rated
+from proofs.operators import calculated, compared, member, set_of
+from proofs.outcomes import decided
+from proofs.symbols import Symbols, World, variables
+from proofs.terms import NULL, SURE, Items, Term, Waits, chosen, deep_waits, k_and, k_if, k_not, k_or, merged, truth
 
 Env = dict[Any, Term]
 ZERO = Fraction(0)
-OUTCOMES = ("allowed", "review", "denied", "undetermined", "error")
 
 
 class Reading:
@@ -73,7 +50,7 @@ class Reading:
                 self.parameters[name], found = symbols.fact(f"parameters.{name}", p.type, False)
                 self.domain += found
             elif p.unset:
-                self.parameters[name] = Term(_any_value(p.type), False, Waits(unset=True))
+                self.parameters[name] = Term(blank(p.type.of if isinstance(p.type, MapType) else p.type, self.world.texts), False, Waits(unset=True))
             elif not isinstance(p.type, MapType):
                 self.parameters[name] = constant(p.value, self.world.texts)
         self.rules: dict[str, Rule] = {r.code: r for r in rules_of(policy)}
@@ -194,25 +171,13 @@ class Reading:
         return chosen(found.waits.unset, Term(to), found)
 
     def _outcome(self) -> Term:
-        """A violated deny; else what could still deny or stop; else a review; else what could still ask for one; else allowed."""
         by_effect = {e: [self.fired(r.code) for r in self.rules.values() if r.effect == e] for e in DECISIVE}
-        denied, stopped, reviewed = (or_(*(truth(f) for f in by_effect[e])) for e in ("deny", "undetermined", "review"))
-        deny, stop, review = (merged(f.waits for f in by_effect[e]) for e in ("deny", "undetermined", "review"))
-        held = Waits(deny.fact, deny.unset, deny.error)
-        waits = merged(
-            (
-                held,
-                Waits(unset=stopped),  # stopped for a person to say: no fact is missing
-                stop.only_if(not_(stopped)),
-                review.only_if(and_(not_(stopped), not_(reviewed))),
-            )
-        ).only_if(not_(denied))
-        number = self.world.texts.number
-        value = choose(denied, number("denied"), choose(reviewed, number("review"), number("allowed")))
+        found = decided(by_effect, self.world.texts)
         if self.policy.machine is None:
-            return Term(value, False, waits)
+            return found
+        denied = or_(*(truth(f) for f in by_effect["deny"]))
         target = self.value("next_state").waits
-        return Term(value, False, merged((waits, target.only_if(and_(not_(denied), not_(waits.any))))))
+        return found.but(target.only_if(and_(not_(denied), not_(found.waits.any))))
 
     def _value(self, name: str) -> Term:
         if self.policy.machine is not None and name in ("transition", "next_state"):
@@ -231,7 +196,14 @@ class Reading:
     # -- expressions ---------------------------------------------------------------------------------------------------------------
 
     def walk(self, node: s.Node, env: Env) -> Term:
-        """The term of a node. `env` holds the variables and, inside `each`, the running sums."""
+        """The term of a node. `env` holds the variables and, inside `each`, the running sums.
+
+        A null has a value of its type as well: it stands in conditions and calculations whose answer rests on something else.
+        """
+        found = self._term(node, env)
+        return found if found.value is not None else replace(found, value=blank(node.type, self.world.texts))
+
+    def _term(self, node: s.Node, env: Env) -> Term:
         match node:
             case s.Const(value=value):
                 return constant(value, self.world.texts)
@@ -247,7 +219,7 @@ class Reading:
                 record = self.walk(inner, env)
                 kind = inner.type
                 assert isinstance(kind, RecordType)
-                part: Term = NULL if record.value is None else record.value[kind.index(name)]
+                part: Term = record.value[kind.index(name)]
                 return part if record.waits is SURE else part.but(record.waits)
             case s.AsOf():
                 return self.world.as_of()
@@ -266,16 +238,16 @@ class Reading:
                     found = k_if(self.walk(line.when, env), self.walk(line.then, env), found)
                 return found
             case s.Compare():
-                return self._compare(node, env)
+                return compared(node, self.walk(node.left, env), self.walk(node.right, env), self.world.texts)
             case s.In(item=item, collection=collection):
-                return self._in(self.walk(item, env), self.walk(collection, env))
+                return member(self.walk(item, env), self.walk(collection, env))
             case s.IsNull(item=item):
                 inner_term = self.walk(item, env)
                 return Term(inner_term.null, False, inner_term.waits if item.nullable else SURE)
             case s.Arithmetic(op=op, left=left, right=right):
-                return _calculated(op, self.walk(left, env), self.walk(right, env))
+                return calculated(op, self.walk(left, env), self.walk(right, env))
             case s.Negative(item=item):
-                return _calculated("-", Term(ZERO), self.walk(item, env))
+                return calculated("-", Term(ZERO), self.walk(item, env))
             case s.Call(function=function, arguments=arguments):
                 return self._call(function, [self.walk(a, env) for a in arguments])
             case s.Aggregate(source=source):
@@ -288,11 +260,7 @@ class Reading:
                 parts = [self.walk(i, env) for i in items]
                 return Term(Items(tuple((True, p) for p in parts)), False, merged(p.waits for p in parts))
             case s.SetOf(members=members):
-                held = [(Term(self.world.texts.number(value)), self.walk(test, env)) for value, test in members]
-                entries: list[tuple[Truth, Term]] = []
-                for member, one in held:
-                    entries.append((and_(truth(one), not_(contains(Items(tuple(entries)), member))), member))
-                return Term(Items(tuple(entries)), False, merged(one.waits for _, one in held))
+                return set_of([(Term(self.world.texts.number(value)), self.walk(test, env)) for value, test in members])
             case s.TableCall(table=table, arguments=arguments):
                 return looked_up(self.world, self.policy.tables[table], [self.walk(a, env) for _, a in arguments])
             case s.ScaleCall(scale=scale, amount=amount):
@@ -310,55 +278,12 @@ class Reading:
     def _parameter(self, node: s.Parameter, env: Env) -> Term:
         p = self.policy.parameters[node.name]
         if node.key is None or p.unset:
-            return self.parameters[node.name] if not p.unset or node.key is None else Term(_any_value(node.type), False, Waits(unset=True))
-        key = self.walk(node.key, env)
-        found: Term | None = None
-        for name, value in p.value.items():
-            entry = constant(value, self.world.texts)
-            found = entry if found is None else chosen(equal(key.value, self.world.texts.number(name)), entry, found)
-        assert found is not None
-        return found.but(key.waits)
-
-    def _compare(self, node: s.Compare, env: Env) -> Term:
-        a, b = self.walk(node.left, env), self.walk(node.right, env)
-        waits = SURE if a.waits is SURE and b.waits is SURE else merged((a.waits, b.waits))
-        if isinstance(node.left.type, SetType) or isinstance(node.right.type, SetType):
-            held = same(a, b, as_set=True)
-            waits = merged((deep_waits(a), deep_waits(b)))
-            return Term(held if node.op == "==" else not_(held), False, waits)
-        if node.op in ("==", "!="):
-            for side, other, kind in ((a, b, node.right), (b, a, node.left)):
-                if waits is not SURE and side.null is True and not kind.nullable and side.waits is SURE:
-                    return Term(node.op == "!=")
-                del other
-            held = same(a, b)
-            return Term(held if node.op == "==" else not_(held), False, waits)
-        left, right = a.value, b.value
-        if left is None or right is None:
-            return Term(False, False, waits)
-        if node.order is not None:
-            left, right = self._rank(node.order, left), self._rank(node.order, right)
-        if node.op in (">", ">="):
-            left, right = right, left
-        return Term(less(left, right, or_equal=node.op in ("<=", ">=")), False, waits)
-
-    def _rank(self, order: tuple[str, ...], text: Any) -> Any:
-        found: Any = len(order) - 1
-        for i, value in reversed(list(enumerate(order[:-1]))):
-            found = choose(equal(text, self.world.texts.number(value)), i, found)
-        return found
-
-    def _in(self, item: Term, collection: Term) -> Term:
-        if collection.value is None or item.value is None:
-            return Term(False, False, merged((item.waits, collection.waits)))
-        tests = [k_and([Term(g), Term(same(x, item), False, merged((x.waits, item.waits)))]) for g, x in collection.value.entries]
-        held = k_or(tests) if tests else Term(False)
-        value = k_and([Term(not_(item.null), False, item.waits), held]) if item.null is not False else held
-        return value if collection.waits is SURE else value.but(collection.waits)
+            return self.parameters[node.name]
+        return entry(self.world, p.value, self.walk(node.key, env))
 
     def _call(self, function: str, arguments: list[Term]) -> Term:
         waits = merged(deep_waits(a) if function not in ("count", "empty", "only") else a.waits for a in arguments)
-        if any(a.value is None for a in arguments):
+        if any(a.null is True for a in arguments):
             return Term(None, True, waits)
         found = call(self.world, function, arguments)
         if waits is SURE:
@@ -366,25 +291,4 @@ class Reading:
         return Term(found.value, found.null, merged((waits, found.waits.only_if(not_(waits.any)))))
 
     def _listed(self, make: Callable[..., Term], node: s.Node, source: s.Node, env: Env) -> Term:
-        found = self.walk(source, env)
-        if found.value is None:
-            found = Term(Items(()), False, found.waits)
-        return make(node, found, env, self.walk, self.world)
-
-
-def _calculated(op: str, a: Term, b: Term) -> Term:
-    waits = SURE if a.waits is SURE and b.waits is SURE else merged((a.waits, b.waits))
-    if a.value is None or b.value is None:
-        return Term(ZERO, False, waits)
-    if op == "*":
-        value = times(a.value, b.value)
-        for one, other in ((a, b), (b, a)):
-            if other.waits is not SURE:  # nothing times an unknown is nothing
-                waits = waits.only_if(not_(and_(not_(one.waits.any), equal(one.value, ZERO))))
-        return Term(value, False, waits)
-    return Term(add(a.value, b.value if op == "+" else negative(b.value)), False, waits)
-
-
-def _any_value(t: Type) -> Any:
-    """A value to stand where a parameter is unset: nothing reads it."""
-    return ZERO if isinstance(t, NumberType) else Items(()) if isinstance(t, SetType) else 0
+        return make(node, self.walk(source, env), env, self.walk, self.world)

@@ -9,10 +9,11 @@ from engine.library import Library
 from engine.policy import FactDef, Machine, TransitionDef
 from engine.types import BoolType, EnumType
 from proofs.findings import Finding, Subject, impossible
+from proofs.folding import Truth, and_, equal, not_, or_
 from proofs.lowering import Reading
 from proofs.solver import Asker
 from proofs.symbols import World
-from proofs.terms import Truth, and_, equal, not_, or_, truth
+from proofs.terms import truth
 
 
 def machine_lints(subject: Subject) -> Iterator[Finding]:

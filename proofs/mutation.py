@@ -15,9 +15,10 @@ from typing import Any
 from engine.cases import Case, case_file, load_cases, run_case
 from engine.decide import Program, Resolver
 from engine.errors import EvaluationError, FactsError, PolicyError
-from engine.library import Library, Version
+from engine.library import Library
 from engine.policy import Policy
 from engine.source import read
+from engine.version import Version
 from proofs.equivalence import Verdict
 from proofs.mutants import Mutant, mutants
 from proofs.pieces import Pieced, Question

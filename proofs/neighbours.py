@@ -12,9 +12,11 @@ from engine import syntax as s
 from engine.policy import Policy
 from engine.types import BoolType, DateTimeType, EnumType, ListType, NumberType, RecordType, SetType, Type
 from proofs.declared import AS_OF
+from proofs.folding import Moment, Truth, add, and_, implies, is_term, less, not_, or_
 from proofs.lowering import Env, Reading
+from proofs.operators import rank
 from proofs.symbols import Symbols, World
-from proofs.terms import Items, Moment, Term, Truth, add, and_, implies, is_term, less, not_, or_
+from proofs.terms import Items, Term
 
 #: What the names of the variables of the second request begin with.
 MORE = "more:"
@@ -89,7 +91,8 @@ class Grown(Beside):
             pairs = zip(before.value.entries, after.value.entries, strict=True)
             return and_(*(implies(g, h) for (g, _), (h, _) in pairs))
         if isinstance(t, EnumType):
-            return less(self._rank(t.values, before.value), self._rank(t.values, after.value), or_equal=True)
+            texts = self.world.texts
+            return less(rank(t.values, before.value, texts), rank(t.values, after.value, texts), or_equal=True)
         return less(before.value, after.value, or_equal=True)
 
     def second(self, model: Any) -> Any:

@@ -17,8 +17,8 @@ import z3
 
 from engine import functions as f
 from engine.errors import EvaluationError
+from proofs.folding import and_, implies, is_term, lifted
 from proofs.symbols import Application, World
-from proofs.terms import and_, implies, is_term, lifted
 
 #: So many days around a day are learned at once, and looked at for the bounds of `add_months`.
 AROUND = 200

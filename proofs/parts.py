@@ -1,4 +1,4 @@
-"""The parts of an answer, and when two versions differ in each."""
+"""The parts of an answer, when two versions differ in each, and what is not comparable at all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.types import ListType, NumberType, RecordType, Type
-from proofs.lowering import OUTCOMES, Reading
-from proofs.terms import Items, Term, Truth, and_, deep_waits, identical, implies, not_, or_, same
+from proofs.folding import Truth, and_, identical, implies, not_, or_
+from proofs.lowering import Reading
+from proofs.outcomes import OUTCOMES
+from proofs.terms import Items, Term, deep_waits, same
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,30 @@ def differ(a: Reading, b: Reading) -> Truth:
 def comparable(a: Reading, b: Reading, output: str) -> bool:
     """Do both versions give values of one shape?"""
     return bool(_shape(_type(a, output)) == _shape(_type(b, output)))
+
+
+def structure(a: Reading, b: Reading, labels: tuple[str, str]) -> list[dict[str, str]]:
+    """Facts and outputs that one version does not know, or knows otherwise; in words (en, zh)."""
+    found: list[dict[str, str]] = []
+
+    def say(en: str, zh: str) -> None:
+        found.append({"en": en, "zh": zh})
+
+    for x, y, name in ((a, b, labels[0]), (b, a, labels[1])):
+        for fact in x.policy.facts:
+            if fact not in y.policy.facts:
+                say(f"the fact {fact} is known to {name} only", f"只有 {name} 有事实 {fact}")
+        for output in x.outputs:
+            if output not in y.outputs:
+                say(f"the output {output} is given by {name} only", f"只有 {name} 给出输出 {output}")
+    for fact, of in a.policy.facts.items():
+        other = b.policy.facts.get(fact)
+        if other is not None and (of.type, of.nullable) != (other.type, other.nullable):
+            say(f"the fact {fact} takes other values: compared where both versions take them", f"事实 {fact} 的取值不同：只在两个版本都接受的取值内比较")
+    for output in a.outputs:
+        if output in b.outputs and not comparable(a, b, output):
+            say(f"the output {output} has another shape: not compared", f"输出 {output} 的结构不同：未比较")
+    return found
 
 
 def _type(reading: Reading, output: str) -> Type | None:

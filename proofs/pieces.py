@@ -16,10 +16,10 @@ from engine import syntax as s
 from engine.decide import Program
 from engine.emit import Emitter
 from engine.explain import Words
-from engine.kleene import Unknown
 from engine.plan import DECISIVE, Key, Layer, Plan, Rule, layer, plan
 from engine.policy import Policy
 from engine.tables import TableIndex
+from engine.unknown import Unknown
 
 State = dict[Key, Any]
 Piece = Callable[[tuple[Any, ...], datetime, date, State], Any]

@@ -15,11 +15,12 @@ from engine.model import Texts
 from engine.policy import Policy
 from engine.types import BoolType
 from proofs.declared import CONDITION, Declared, Property, asking_also, declared
+from proofs.folding import Truth, and_, implies, is_term, less, not_
 from proofs.lowering import Reading
 from proofs.neighbours import Grown
 from proofs.solver import Asker, Found
 from proofs.symbols import World
-from proofs.terms import Truth, and_, falsity, implies, is_term, less, not_, truth
+from proofs.terms import falsity, truth
 from proofs.witness import Said, Witness, asked, predicted, request
 
 GUARD = "declared_guard"

@@ -19,11 +19,12 @@ from engine.model import Texts
 from engine.types import decimal_text, nested
 from proofs.advice import LANGUAGES, listed, sentence
 from proofs.completing import completed
+from proofs.folding import Truth, and_, is_term, lifted, not_
 from proofs.influence import Influence
 from proofs.least import least, settled
 from proofs.levers import Case, Lever, spoken
 from proofs.solver import Asker
-from proofs.terms import Truth, and_, falsity, is_term, lifted, not_
+from proofs.terms import falsity
 from proofs.tiers import Gain, gains
 from proofs.witness import Point
 

@@ -10,7 +10,8 @@ from engine import syntax as s
 from engine.errors import Place
 from engine.policy import RequirementDef
 from proofs.findings import Finding, Subject, impossible
-from proofs.terms import Truth, and_, not_, truth
+from proofs.folding import Truth, and_, not_
+from proofs.terms import truth
 from proofs.witness import Point
 
 #: An effect that a code must at least have to make another one with this effect superfluous.

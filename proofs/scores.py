@@ -11,7 +11,8 @@ from typing import Any
 
 from engine import library
 from engine.errors import PolicyError
-from engine.library import Library, Version
+from engine.library import Library
+from engine.version import Version
 from proofs.equivalence import compared
 from proofs.mutation import Examined, percent
 

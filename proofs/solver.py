@@ -11,11 +11,11 @@ from typing import Any
 import z3
 
 from engine.decide import Program
+from proofs.folding import Truth, is_term, lifted
 from proofs.lowering import Reading
 from proofs.oracle import OF_TEXTS, evaluated, learned
 from proofs.samples import sample
 from proofs.symbols import AS_OF_CLOCK, AS_OF_DAY, Application, World, plain_values
-from proofs.terms import Truth, is_term, lifted
 from proofs.witness import Point, Said, Witness, asked, constant_of, predicted, request
 
 #: So many times the solver is told where it got a function of days or texts wrong.
@@ -104,7 +104,7 @@ class Asker:
             names = [z3.Bool(f"assume#{i}") for i in range(len(assumptions))]
             solver.add(*(z3.Implies(n, lifted(a)) for n, a in zip(names, assumptions, strict=True)))
             solver.set("timeout", max(1, int((seconds if seconds is not None else self.seconds) * 1000)))
-            if solver.check(*names) != z3.unsat:
+            if _checked(solver, *names) != z3.unsat:
                 return None
             index = {n.decl().name(): i for i, n in enumerate(names)}
             return sorted(index[a.decl().name()] for a in solver.unsat_core())
@@ -134,7 +134,7 @@ class Asker:
         if left <= 0:
             return z3.unknown
         self.solver.set("timeout", left)
-        return self.solver.check(*assumptions)
+        return _checked(self.solver, *assumptions)
 
     def _free(self, conditions: Iterable[Truth]) -> frozenset[str]:
         return frozenset().union(*(r.free(*conditions) for r in self.readings))
@@ -231,6 +231,14 @@ class Asker:
             text = sample(number, length, patterns)
             if text not in self.world.texts.numbers:
                 self.world.texts.name(number, text)
+
+
+def _checked(solver: Any, *assumptions: Any) -> Any:
+    """The solver's answer. It takes Ctrl-C for itself while it works, and tells it as a reason only."""
+    found = solver.check(*assumptions)
+    if found == z3.unknown and solver.reason_unknown() == "interrupted from keyboard":
+        raise KeyboardInterrupt
+    return found
 
 
 def _read(model: Any, x: Any) -> Any:

@@ -149,4 +149,3 @@ def _flow(value: Any) -> str:
 
 def _moment(moment: datetime) -> str:
     return moment.date().isoformat() if not (moment.hour or moment.minute or moment.second) else moment.isoformat()
-

@@ -15,37 +15,11 @@ import z3
 
 from engine.facts import MAX_DIGITS, MAX_INTEGER
 from engine.types import BoolType, DateTimeType, DateType, EnumType, ListType, NumberType, RecordType, SetType, Type
-from proofs.terms import NULL, Items, Moment, Term, Waits, equal, implies, is_term, not_, number, or_
+from proofs.constants import DAY_MICROSECONDS, Texts, constant
+from proofs.folding import Moment, equal, implies, is_term, not_, number, or_
+from proofs.terms import Items, Term, Waits
 
-DAY_MICROSECONDS = 86_400_000_000
 AS_OF_DAY, AS_OF_CLOCK = z3.Int("as_of"), z3.Int("as_of.clock")
-
-
-class Texts:
-    """The texts that rules and requests name, each with its number."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-        self.named: dict[int, str] = {}
-
-    def number(self, text: str) -> int:
-        if text not in self.numbers:
-            free = len(self.named)
-            while free in self.named:
-                free += 1
-            self.name(free, text)
-        return self.numbers[text]
-
-    def name(self, number: int, text: str) -> None:
-        """From now on a number that nobody used stands for this text."""
-        assert number not in self.named
-        assert text not in self.numbers
-        self.numbers[text] = number
-        self.named[number] = text
-
-    def text(self, number: int) -> str | None:
-        """The text of a number; None if it is one that nobody named."""
-        return self.named.get(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,38 +142,6 @@ def _number(name: str, t: NumberType, domain: list[Any]) -> Any:
     return number(scaled) if t.places == 0 else number(scaled) / z3.RatVal(10**t.places, 1)
 
 
-def constant(value: Any, texts: Texts) -> Term:
-    """A typed value of the engine as a term."""
-    return NULL if value is None else Term(_constant(value, texts))
-
-
-def _constant(value: Any, texts: Texts) -> Any:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return texts.number(value)
-    if isinstance(value, tuple):
-        return Items(tuple((True, constant(v, texts)) for v in value))
-    if hasattr(value, "hour"):
-        midnight = value.replace(hour=0, minute=0, second=0, microsecond=0)
-        clock = value - midnight
-        return Moment(value.toordinal(), clock.days * DAY_MICROSECONDS + clock.seconds * 1_000_000 + clock.microseconds)
-    if isinstance(value, date):
-        return value.toordinal()
-    return Fraction(value)
-
-
-def typed(value: Any, t: Type, texts: Texts) -> Term:
-    """As `constant`, for a value that may hold records."""
-    if value is None:
-        return NULL
-    if isinstance(t, RecordType):
-        return Term(tuple(typed(v, f.type, texts) for v, f in zip(value, t.fields, strict=True)))
-    if isinstance(t, ListType):
-        return Term(Items(tuple((True, typed(v, t.item, texts)) for v in value)))
-    return constant(value, texts)
-
-
 def bindings(name: str, value: Any, t: Type, nullable: bool, world: World) -> list[tuple[Any, Any]]:
     """A typed value of a fact as (variable, Z3 value): what `Symbols.fact` declared, filled in. Raises ValueError for a list that is too long."""
     found: list[tuple[Any, Any]] = []
@@ -227,7 +169,7 @@ def bindings(name: str, value: Any, t: Type, nullable: bool, world: World) -> li
             else:
                 found += bindings(f"{name}[{i}]", v, item, False, world)
         return found
-    made = _constant(value, world.texts)
+    made = constant(value, world.texts).value
     if isinstance(made, Moment):
         return [*found, (z3.Int(name), z3.IntVal(made.day)), (z3.Int(f"{name}.clock"), z3.IntVal(made.clock))]
     return [*found, (z3.Int(name), z3.IntVal(made))]

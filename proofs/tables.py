@@ -9,11 +9,12 @@ from engine import syntax as s
 from engine.policy import TableDef, TableRow
 from engine.types import plain
 from proofs.findings import Finding, Subject, impossible
+from proofs.folding import Truth, and_, not_, or_
 from proofs.lookups import row_matches
 from proofs.lowering import Reading
 from proofs.solver import Found
 from proofs.symbols import Symbols
-from proofs.terms import Term, Truth, and_, not_, or_
+from proofs.terms import Term
 from proofs.witness import Point
 
 #: Hit policies under which no matching row is an error, if there is no default; that take one row of several; that refuse several.

@@ -20,12 +20,12 @@ from engine.policy import Policy
 from engine.types import NumberType
 from proofs.advice import LANGUAGES, amount_text, label, sentence
 from proofs.cliffs import money_outputs
+from proofs.folding import Truth, and_, is_term, less, not_, or_
 from proofs.influence import Influence, InfluenceModel
 from proofs.least import least
 from proofs.levers import Case
 from proofs.solver import Asker
 from proofs.symbols import variables
-from proofs.terms import Truth, and_, is_term, less, not_, or_
 from proofs.witness import Point
 
 _COMPARISONS = (z3.Z3_OP_LE, z3.Z3_OP_LT, z3.Z3_OP_GE, z3.Z3_OP_GT)

@@ -6,14 +6,16 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from engine import kleene
 from engine import syntax as s
+from engine.bounds import k_call
 from engine.emit import Emitter
 from engine.errors import Place
-from engine.kleene import Unknown
+from engine.kleene import k_compare, k_first
+from engine.lookups import k_table
 from engine.policy import ScaleDef
 from engine.tables import TableIndex, scale_amount
 from engine.types import SetType
+from engine.unknown import Unknown
 from proofs.pieces import Pieced
 
 #: An expression as it stands in the file: the same text at another place is another one.
@@ -32,13 +34,13 @@ class Notes:
     def compare(self, spot: Spot, op: str, a: Any, b: Any, never_null: bool = False) -> Any:
         if type(a) is not Unknown and type(b) is not Unknown and a is not None and b is not None:
             self.compared[spot].add((a, b))
-        return kleene.k_compare(op, a, b, never_null)
+        return k_compare(op, a, b, never_null)
 
     def first(self, spot: Spot, lines: Sequence[tuple[Callable[[], Any], Callable[[], Any]]], otherwise: Callable[[], Any]) -> Any:
         for i, (when, then) in enumerate(lines):
             held = when()
             if type(held) is Unknown:
-                return kleene.k_first(lines, otherwise, i)
+                return k_first(lines, otherwise, i)
             if held:
                 self.taken[spot].add(i)
                 return then()
@@ -48,12 +50,12 @@ class Notes:
     def table(self, index: TableIndex, values: tuple[Any, ...]) -> Any:
         if not any(type(v) is Unknown for v in values):
             self.looked_up[index.table.name].add(values)
-        return kleene.k_table(index, values)
+        return k_table(index, values)
 
     def scale(self, scale: ScaleDef, amount: Any) -> Any:
         if type(amount) is not Unknown:
             self.rated[scale.name].add(amount)
-        return kleene.k_call(scale_amount, scale, amount)
+        return k_call(scale_amount, scale, amount)
 
 
 class _Noting(Emitter):

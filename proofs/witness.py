@@ -13,7 +13,6 @@ import z3
 
 from engine.decide import Program
 from engine.errors import EvaluationError, PolicyError
-from engine.kleene import Unknown
 from engine.policy import Policy
 from engine.types import (
     EXACT,
@@ -30,10 +29,13 @@ from engine.types import (
     nested,
     plain,
 )  # fmt: skip
+from engine.unknown import Unknown
+from proofs.constants import constant
+from proofs.folding import Moment, is_term, lifted
 from proofs.lowering import Reading
 from proofs.oracle import evaluated
-from proofs.symbols import AS_OF_CLOCK, AS_OF_DAY, EMPTY_TEXT, World, bindings, constant
-from proofs.terms import Items, Moment, Term, is_term, lifted
+from proofs.symbols import AS_OF_CLOCK, AS_OF_DAY, EMPTY_TEXT, World, bindings
+from proofs.terms import Items, Term
 
 #: What stands for a part that is not determined.
 OPEN = "?"
@@ -252,7 +254,7 @@ def at(reading: Reading, point: Point, program: Program) -> Said:
     order = {r.code: i for i, r in enumerate(program.policy.requirements)}
     fired.sort(key=lambda r: order.get(r.code, len(order)))
     reasons = tuple(r.code for r in fired if r.effect != "warn")
-    types = program.words.output_types
+    types = program.words.outputs.types
     outputs = nested((n, _shown(point, reading.output(n), types[n])) for n in reading.outputs)
     return Said(outcome, reasons, tuple(r.code for r in fired if r.effect == "warn"), outputs)
 

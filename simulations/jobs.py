@@ -242,13 +242,15 @@ def _now() -> str:
 def settled(order: Order, library: Library, now: datetime) -> Order:
     """The order with its versions, and its instant where the population is generated, filled in: it means the same whenever it is run.
 
-    Raises PolicyError, NotFound.
+    Raises OrderError, NotFound.
     """
+    from simulations.runs.order import Misfit, OrderError
+
     as_of = order.as_of or (now.date().isoformat() if order.population.generate else None)
     try:
         at = instant(as_of) if as_of else now
     except ValueError as error:
-        raise PolicyError(f"as_of: {error}") from None
+        raise OrderError(Misfit(("as_of",), str(error))) from None
 
     def side(of: Side) -> Side:
         return of if of.version else of.model_copy(update={"version": library.in_force(order.policy, at, None).policy.version})

@@ -13,10 +13,11 @@ import ibis
 import pyarrow as pa
 from ibis.backends.sql.datatypes import DuckDBType
 
-from engine.errors import FactsError
+from engine.errors import EvaluationError, FactsError
 from engine.facts import FactReader
 from engine.policy import FactDef, Policy
 from engine.types import SHANGHAI, DateTimeType, ListType, RecordType, Type, plain
+from engine.unknown import Unknown
 from simulations.population.columns import Profile
 from simulations.reading.dates import CALENDAR_TABLE, calendar_arrays
 from simulations.reading.facts import Periods
@@ -68,17 +69,26 @@ class Readings:
         answers = {row["case_id"]: row for row in run(self.query(), self.table)}
         found = []
         for i, request in enumerate(self.requests):
-            different = self._compared(self.subject.by_engine(request), answers[str(i)])
+            different = self._compared(self.subject.by_engine(request), self._states(request), answers[str(i)])
             if different:
                 found.append("\n  ".join([f"{request.facts} as_of {request.as_of.isoformat()}", *different]))
         return found[:5]
 
-    def _compared(self, engine: dict[str, Any], row: dict[str, Any]) -> list[str]:
+    def _states(self, request: Request) -> dict[str, str]:
+        """Of every rule that can be named, transitions that ask for a review too: violated, silent or unknown."""
+        program = self.subject.program
+        with suppress(EvaluationError):
+            found = zip(program.plan.rules, program.result(request.facts, request.as_of, library().resolver(request.as_of, None)).rules, strict=True)
+            return {r.code: "unknown" if isinstance(s, Unknown) else "violated" if s else "silent" for r, s in found if r.effect != "transition"}
+        return {}
+
+    def _compared(self, engine: dict[str, Any], states: dict[str, str], row: dict[str, Any]) -> list[str]:
         if "error" in engine:
             same = row["v:outcome"] == "error" and row["v:error"] == engine["error"]
             return [] if same else [f"error: engine {engine['error']}, reading {row['v:outcome']} {row['v:error']}"]
         found = [] if engine["outcome"] == row["v:outcome"] else [f"outcome: engine {engine['outcome']}, reading {row['v:outcome']} {row['v:error']}"]
-        for code, state in engine["rules"].items():
+        assert set(engine["reasons"]) | set(engine["warnings"]) | set(engine["rules"]) <= set(states)
+        for code, state in states.items():
             said = row[f"v:rule:{code}"]
             if state != ("silent" if said in ("satisfied", "not-applicable") else said):
                 found.append(f"rule {code}: engine {state}, reading {said}")
@@ -87,7 +97,7 @@ class Readings:
                 wanted = engine["outputs"]
                 for part in name.split("."):
                     wanted = wanted[part]
-                said = _shown(row[f"v:out:{name}"], self.subject.program.words.output_types[name])
+                said = _shown(row[f"v:out:{name}"], self.subject.program.words.outputs.types[name])
                 if said != wanted:
                     found.append(f"output {name}: engine {wanted}, reading {said}")
         return found

@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.kleene import Unknown
 from engine.policy import FactDef
 from engine.types import (
     SHANGHAI,
@@ -23,6 +22,7 @@ from engine.types import (
     SetType,
     Type,
 )
+from engine.unknown import Unknown
 from simulations.population.columns import UNKNOWN, Column, Profile
 
 #: One request: typed values by fact name (Unknown where absent), and its instant.

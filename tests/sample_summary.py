@@ -15,10 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from engine.check import check_text
 from engine.clock import instant
 from engine.decide import Program
-from engine.library import check_text
 from engine.types import ROUNDING
+from simulations.reading.outcomes import OUTCOMES
 
 POLICIES = Path(__file__).parent.parent / "policies"
 AS_OF = instant("2025-06-16")
@@ -175,8 +176,8 @@ def simulated(path: str, edits: list[Edit], rows: list[Row], measure: str | None
     for key, number, label in ((none, 1, ("version 1", "版本 1")), (every, 2, ("version 2", "版本 2"))):
         p = programs[key].policy
         parameters = {name: "unset" if q.unset else str(q.value) for name, q in p.parameters.items()}
-        sides.append({"version": number, "digest": p.digest, "parameters": parameters, "label": {"en": label[0], "zh": label[1]}})
-    shares = shapley(list(every), lambda key: Fraction(sum(a["outcome"] == "allowed" for a in answers[key])))
+        sides.append({"version": number, "digest": p.digest, "parameters": parameters, "changed": {}, "label": {"en": label[0], "zh": label[1]}})
+    shares = {o: shapley(list(every), lambda key, o=o: Fraction(sum(a["outcome"] == o for a in answers[key]))) for o in OUTCOMES}  # type: ignore[misc]
     money_shares = shapley(list(every), lambda key: Fraction(sum((_amount(a, measure) or Decimal(0)) for a in answers[key]))) if measure else {}
     set_aside = [{"reason": "`12.345` has 3 decimals, at most 2 are allowed", "column": "customer.cash_balance", "rows": 17}] if measure is None else []
     return settled({
@@ -191,14 +192,18 @@ def simulated(path: str, edits: list[Edit], rows: list[Row], measure: str | None
             "cells": [{"from": a, "to": b, "rows": n} for (a, b), n in sorted(flips.items())],
             "changed": changed_rows, "share": _exact(Fraction(changed_rows, len(rows)), "0.0001"),
         },
+        "paid": ["allowed"],
         "measures": [money(measure, rows, before, after, amounts)] if measure else [],
         "segments": [segment(name, rows, before, after, amounts, measure is not None) for name in by],
         "attribution": {
             "method": "shapley",
             "units": [
-                {"unit": e.unit, "rows": _exact(shares[e.unit], "0.01"), "change": _exact(money_shares[e.unit], "0.01") if measure else None} for e in edits
+                {
+                    "unit": e.unit, "outcomes": {o: _exact(shares[o][e.unit], "0.01") for o in OUTCOMES},
+                    "changes": {measure: _exact(money_shares[e.unit], "0.01")} if measure else {},
+                }
+                for e in edits
             ],
-            "rows_total": 0, "change_total": None,
         },
         "rules": rule_counts(programs[every], before, after), "unknown_rules": [], "missing": missing(before, after), "missing_sampled": None, "errors": [],
         "examples": examples(programs[none], programs[every], rows, before, after),
@@ -210,15 +215,14 @@ def simulated(path: str, edits: list[Edit], rows: list[Row], measure: str | None
 
 def settled(summary: dict[str, Any]) -> dict[str, Any]:
     """The rounded parts made to add up: the last unit takes the rest."""
-    units = summary["attribution"]["units"]
-    cells = summary["flips"]["cells"]
-    net = sum(c["rows"] * ((c["to"] == "allowed") - (c["from"] == "allowed")) for c in cells)
-    units[-1]["rows"] = str(net - sum(Decimal(u["rows"]) for u in units[:-1]))
-    summary["attribution"]["rows_total"] = net
-    if summary["measures"]:
-        total = Decimal(summary["measures"][0]["change"])
-        units[-1]["change"] = str(total - sum(Decimal(u["change"]) for u in units[:-1]))
-        summary["attribution"]["change_total"] = str(total)
+    found, cells = summary["attribution"], summary["flips"]["cells"]
+    units = found["units"]
+    found["outcomes_total"] = {o: sum(c["rows"] * ((c["to"] == o) - (c["from"] == o)) for c in cells) for o in OUTCOMES}
+    for o, net in found["outcomes_total"].items():
+        units[-1]["outcomes"][o] = str(net - sum(Decimal(u["outcomes"][o]) for u in units[:-1]))
+    found["changes_total"] = {m["name"]: m["change"] for m in summary["measures"]}
+    for name, change in found["changes_total"].items():
+        units[-1]["changes"][name] = str(Decimal(change) - sum(Decimal(u["changes"][name]) for u in units[:-1]))
     return summary
 
 
@@ -312,7 +316,12 @@ def _told(answer: dict[str, Any], code: str) -> bool:
 
 
 def _amount(answer: dict[str, Any], measure: str | None) -> Decimal | None:
-    return None if measure is None or answer["outputs"][measure] is None else Decimal(answer["outputs"][measure])
+    """What the answer pays: nothing where it is no, open where it is open."""
+    if measure is None or answer["outcome"] == "undetermined":
+        return None
+    if answer["outcome"] != "allowed":
+        return Decimal("0.00")
+    return None if answer["outputs"][measure] is None else Decimal(answer["outputs"][measure])
 
 
 def _exact(value: Fraction, place: str) -> str:

@@ -8,9 +8,9 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+from engine.check import check_text
 from engine.decide import Program
 from engine.errors import EvaluationError
-from engine.library import check_text
 from engine.policy import Policy
 from engine.types import SHANGHAI
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -163,10 +164,11 @@ def test_the_same_order_gives_the_same_bytes(desk: Desk, ready: dict[str, Any]) 
 
 
 def test_one_that_fails_says_why(desk: Desk) -> None:
-    found = desk.over(desk.ask(population={"generate": {"rows": 1}})["id"])
+    written(desk.populations / "unreadable.csv", [("a", "500.00")])
+    found = desk.over(desk.ask(population={"name": "unreadable"})["id"])  # its cases have no column `case_id`
     assert (found["state"], found["results"]) == ("failed", None)
     assert found["problem"]["type"] == "urn:policy:problem:refused"
-    assert "boundary values" in found["problem"]["detail"]
+    assert "case_id" in found["problem"]["detail"]
     refused = problem(desk.caller.get(f"{URL}/{found['id']}/report"), 409)
     assert refused["type"].endswith(":not-done")
 
@@ -229,6 +231,9 @@ REFUSED: list[tuple[dict[str, Any], int, str, str]] = [
     ({"population": {"generate": {"rows": limits.SIMULATION_ROWS + 1}}}, 413, "too-many", "at most"),
     ({"population": {"generate": {"rows": 10**18}}}, 422, "order", "rows"),
     ({"population": {"generate": {"rows": 0}}}, 422, "order", "rows"),
+    ({"population": {"generate": {"rows": 3}}}, 422, "order", "ask for at least"),
+    ({"candidate": {"version": 1}}, 422, "order", "nothing is changed"),
+    ({"baseline": {}, "candidate": {}}, 422, "order", "nothing is changed"),
     ({"population": {"source": "/etc/passwd"}}, 422, "order", "population"),
     ({"population": {"name": "../policies/releases"}}, 404, "unknown-population", "no population"),
     ({"population": {"name": "/etc/passwd"}}, 404, "unknown-population", "no population"),
@@ -248,6 +253,37 @@ def test_an_order_that_does_not_fit(still: Desk, change: dict[str, Any], status:
     assert found["type"] == f"urn:policy:problem:{kind}"
     assert said in found["detail"] + json.dumps(found.get("errors", []))
     assert still.caller.get(URL).json() == {"simulations": []}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointers"),
+    [
+        ({"candidate": {"version": 1, "parameters": {"limt": 1, "rate": "much"}}}, ["/candidate/parameters/limt", "/candidate/parameters/rate"]),
+        ({"candidate": {"version": 0}, "examples": 21}, ["/candidate/version", "/examples"]),
+        ({"candidate": {"verson": 1}}, ["/candidate/verson"]),
+        ({"as_of": "yesterday"}, ["/as_of"]),
+        ({"measures": ["profit"]}, ["/measures"]),
+        ({"candidate": {"version": 1}}, ["/candidate"]),
+        ({"population": {}}, ["/population"]),
+        ({"population": {"generate": {"rows": 3}}}, ["/population/generate/rows"]),
+    ],
+    ids=json.dumps,
+)
+def test_what_does_not_fit_is_pointed_at(still: Desk, change: dict[str, Any], pointers: list[str]) -> None:
+    found = problem(still.caller.post(URL, {**ASK, **change}), 422)
+    assert [e["pointer"] for e in found["errors"]] == pointers
+    assert all(e["message"] for e in found["errors"])
+
+
+def test_every_problem_of_simulations_is_documented() -> None:
+    """The table of docs/api.md names each type that the service and the process of a run give."""
+    root = Path(__file__).parents[1]
+    told = (root / "docs" / "api.md").read_text(encoding="utf-8")
+    table = {name for line in told.splitlines() if re.match(r"\| \d{3} \|", line) for name in re.findall(r"`([a-z-]+)`", line.split("|")[2])}
+    sources = "".join((root / name).read_text(encoding="utf-8") for name in ("api/simulations.py", "simulations/runner.py", "simulations/worker.py"))
+    given = set(re.findall(r'Problem\(\d{3}, "([a-z-]+)"', sources)) | set(re.findall(r'"kind": "([a-z-]+)"', sources))
+    assert {"order", "queue-full", "not-done", "restarted", "out-of-memory"} <= given
+    assert given <= table
 
 
 def test_a_version_with_faults_is_told_with_them(still: Desk) -> None:

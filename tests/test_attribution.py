@@ -14,17 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.check import check_text
 from engine.clock import instant
 from engine.decide import Program, with_parameters
 from engine.errors import PolicyError
-from engine.library import check_text
 from engine.plan import plan
 from engine.policy import Policy
+from simulations.reading.outcomes import OUTCOMES
 from simulations.reading.query import NotCovered
 from simulations.runs.attribution import attribution, in_sequence, rounded, shapley, subsets
 from simulations.runs.hybrid import Mixture, common_facts, hybrid
 from simulations.runs.order import Order
-from simulations.runs.replay import amount_of
+from simulations.runs.replay import payable
 from simulations.runs.units import changes, reached
 from tests.conftest import DOOR
 from tests.simulated import answers, changed, order, panel_of, rows_of, shipped
@@ -198,17 +199,17 @@ def by_hand(wanted: Order, folder: Path) -> tuple[dict[str, Any], dict[str, Any]
         worth = {}
         for taken in subsets(units):
             found = answers(panel, mixture.policy(taken), rows)
-            sums = [sum((amount_of(a, m) or Decimal(0) for a in found), Decimal(0)) for m in panel.task.measures]
-            worth[taken] = [Fraction(sum(a["outcome"] == "allowed" for a in found)), *map(Fraction, sums)]
-        expected = [rounded(shapley(units, lambda t, i=i: worth[t][i]), 2) for i in range(1 + len(panel.task.measures))]  # type: ignore[misc]
+            sums = [sum((payable(a, m, ("allowed",)) or Decimal(0) for a in found), Decimal(0)) for m in panel.task.measures]
+            counts = [sum(a["outcome"] == o for a in found) for o in OUTCOMES]
+            worth[taken] = [*map(Fraction, counts), *map(Fraction, sums)]
         names = [m.name for m in panel.task.measures]
-        whole = [worth[frozenset(units)][i] - worth[frozenset()][i] for i in range(len(names) + 1)]
-    assert told["rows_total"] == whole[0]
-    if names:
-        assert Fraction(told["change_total"]) == whole[1]
-        assert sum(Fraction(u["change"]) for u in told["units"]) == whole[1]
+        expected = [rounded(shapley(units, lambda t, i=i: worth[t][i]), 2) for i in range(len(OUTCOMES) + len(names))]  # type: ignore[misc]
+        whole = [worth[frozenset(units)][i] - worth[frozenset()][i] for i in range(len(OUTCOMES) + len(names))]
+    assert [*told["outcomes_total"].values(), *map(Fraction, told["changes_total"].values())] == whole
+    for k, name in enumerate(names, len(OUTCOMES)):
+        assert sum(Fraction(u["changes"][name]) for u in told["units"]) == whole[k]
     return (
-        {u["unit"]: [Decimal(u["rows"]), *(Decimal(u["changes"][n]) for n in names)] for u in told["units"]},
+        {u["unit"]: [*(Decimal(u["outcomes"][o]) for o in OUTCOMES), *(Decimal(u["changes"][n]) for n in names)] for u in told["units"]},
         {u: [e[u] for e in expected] for u in units},
     )
 
@@ -239,12 +240,22 @@ def test_many_units_are_told_in_sequence(tmp_path: Path) -> None:
     with panel_of(order("relation-change", 500), tmp_path) as panel:
         told = attribution(panel, mixture)
     assert told["method"] == "sequence"
-    assert sum(Decimal(u["rows"]) for u in told["units"]) == told["rows_total"] != 0
+    for outcome, total in told["outcomes_total"].items():
+        assert sum(Decimal(u["outcomes"][outcome]) for u in told["units"]) == total
+    assert told["outcomes_total"]["allowed"] != 0
 
 
 def nowhere() -> Any:
     """A panel that nothing may be asked of: what both ends come to is given."""
     return SimpleNamespace(task=SimpleNamespace(measures=()))
+
+
+def cases(allowed: int, review: int) -> list[Decimal]:
+    return [Decimal(allowed), Decimal(review), *[Decimal(0)] * (len(OUTCOMES) - 2)]
+
+
+def named(allowed: int, review: int) -> dict[str, str]:
+    return {o: f"{n:f}" for o, n in zip(OUTCOMES, cases(allowed, review), strict=True)}
 
 
 def test_mixtures_that_cannot_be_read_are_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,12 +264,13 @@ def test_mixtures_that_cannot_be_read_are_told_as_one(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("simulations.runs.attribution.points", refused)
     mixture = Mixture(policy(), policy(limit='{type: money, value: "250.00"}', two="one + 2"))
-    told = attribution(nowhere(), mixture, ([Decimal(10)], [Decimal(7)]))
-    assert told["units"] == [{"unit": "parameter:limit + formula:two", "rows": "-3", "change": None, "changes": {}}]
-    assert told["rows_total"] == -3
+    told = attribution(nowhere(), mixture, (cases(10, 2), cases(7, 5)))
+    assert told["units"] == [{"unit": "parameter:limit + formula:two", "outcomes": named(-3, 3), "changes": {}}]
+    assert told["outcomes_total"] == {o: int(n) for o, n in named(-3, 3).items()}
 
 
 def test_a_change_without_units_is_still_told() -> None:
     mixture = Mixture(policy(), policy(kind="{type: enum, values: [a, b, c]}"))
-    assert attribution(nowhere(), mixture, ([Decimal(10)], [Decimal(12)]))["units"] == [{"unit": "other", "rows": "2", "change": None, "changes": {}}]
-    assert attribution(nowhere(), mixture, ([Decimal(10)], [Decimal(10)]))["units"] == []
+    told = attribution(nowhere(), mixture, (cases(10, 2), cases(12, 0)))
+    assert told["units"] == [{"unit": "other", "outcomes": named(2, -2), "changes": {}}]
+    assert attribution(nowhere(), mixture, (cases(10, 2), cases(10, 2)))["units"] == []

@@ -43,12 +43,17 @@ def test_a_candidate_over_recorded_decisions(logged: tuple[Caller, Path], root: 
     assert cells == {pair: expected.count(pair) for pair in expected}
     assert told["flips"]["changed"] == sum(a != b for a, b in expected) == 2
     [fee] = [m for m in told["measures"] if m["name"] == "fee"]
-    assert Decimal(fee["before"]) == sum(Decimal(r["outputs"]["fee"]) for r in recorded)
-    assert Decimal(fee["after"]) == sum(Decimal(a) for a in AMOUNTS * 2) * Decimal("0.15")
+    was = [Decimal(r["outputs"]["fee"]) if r["outcome"] == "allowed" else Decimal(0) for r in recorded]
+    now = [Decimal(a) * Decimal("0.15") if b == "allowed" else Decimal(0) for a, b in zip(AMOUNTS * 2, after, strict=True)]
+    moved = [y - x for x, y in zip(was, now, strict=True)]
+    assert [Decimal(fee[k]) for k in ("before", "after")] == [sum(was), sum(now)]
     assert Decimal(fee["change"]) == Decimal(fee["after"]) - Decimal(fee["before"])
-    assert fee["gain"]["rows"] == 10
+    assert fee["gain"]["rows"] == sum(x > 0 for x in moved) > 0
+    assert [Decimal(x["change"]) for x in fee["gainers"]] == sorted((x for x in moved if x > 0), reverse=True)
+    assert [Decimal(x["change"]) for x in fee["losers"]] == sorted(x for x in moved if x < 0)
     listed = duckdb.execute('SELECT decision_id, "from", "to" FROM read_parquet(?)', [str(tmp_path / "run" / "changed.parquet")]).fetchall()
-    assert {(i, a, b) for i, a, b in listed} == {(r["decision_id"], *pair) for r, pair in zip(recorded, expected, strict=True)}
+    changed = [(r["decision_id"], *pair) for r, pair, x in zip(recorded, expected, moved, strict=True) if pair[0] != pair[1] or x]
+    assert sorted((i, a, b) for i, a, b in listed) == sorted(changed)
 
 
 def test_without_a_version_the_one_in_force_is_asked(logged: tuple[Caller, Path], root: Path, tmp_path: Path) -> None:
@@ -67,6 +72,7 @@ def test_a_backtest_gives_the_same_bytes_again(logged: tuple[Caller, Path], root
     for name in ("a", "b"):
         backtest(BacktestOrder(policy="credit-request", log=str(path), candidate={"version": 1}), load(root), tmp_path / name)
     assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert set(files(tmp_path / "a")) == {"manifest.json", "report.html", "backtest.json", "changed.parquet"}
 
 
 def test_lines_that_cannot_be_used_are_told(logged: tuple[Caller, Path], root: Path, tmp_path: Path) -> None:
@@ -85,6 +91,14 @@ def test_lines_that_cannot_be_used_are_told(logged: tuple[Caller, Path], root: P
     assert told["log"]["not_asked"] == 1
     assert "request.amount" in told["log"]["refused"][0]["reason"]
     assert told["log"]["decisions"] == 11
+    assert [w["kind"] for w in told["warnings"]] == ["set-aside", "not-asked", "masked"]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    for english, chinese in (
+        ("no JSON; the line may have been cut off", "不是 JSON，该行可能被截断"), ("no decision: it names no policy", "不是决定：未写明政策"),
+        ("it holds no facts;", "不含事实；"), ("stands in the log twice", "在日志中重复"), ("is missing or of a wrong kind", "或其类型不对"),
+    ):  # fmt: skip
+        assert english in page
+        assert chinese in page
 
 
 def test_a_log_without_decisions_of_the_policy(logged: tuple[Caller, Path], root: Path, tmp_path: Path) -> None:

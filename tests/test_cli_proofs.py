@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +197,7 @@ def test_a_population_is_counted_by_region_as_the_engine_answers(run: Run, desk:
     data = run("diff", "pilot-one", "1", "2", "--prove", "--json", "--population", str(file), "--as-of", "2025-06-01").data["population"]
     loaded = library.load(desk)
     programs = [Program(loaded.version("pilot-one", n).policy) for n in (1, 2)]
-    differ, unknown, rest = 0, 0, [0.0, 0.0]
+    differ, unknown, rest = 0, 0, [Decimal(0), Decimal(0)]
     with duckdb.connect() as connection:
         rows = connection.sql(f"SELECT * FROM '{file}'")
         for values in rows.fetchall():
@@ -206,15 +207,16 @@ def test_a_population_is_counted_by_region_as_the_engine_answers(run: Run, desk:
             differ += not same
             unknown += answers[0]["outcome"] == "undetermined" and not same
             for i, answer in enumerate(answers):
-                rest[i] += 0 if same else round(float(answer["outputs"]["rest"] or 0), 2)
+                rest[i] += Decimal(answer["outputs"]["rest"] or 0) if answer["outcome"] == "allowed" and not same else 0
     assert differ > 200
     assert (data["rows"], data["changed"], data["looked_at"]) == (300, differ, differ)
     assert data["outside"] == {"unknown": unknown, "longer": 0, "elsewhere": 0}
     [region] = data["regions"]
     assert region["cases"] == differ - unknown
     money = region["money"]["rest"]
-    assert (money["cases"], money["change"]) == (region["cases"], f"+{1000 * region['cases']}.00")
-    assert [round(float(money[side]), 2) for side in ("before", "after")] == [round(x, 2) for x in rest]
+    assert (money["cases"], Decimal(money["change"])) == (region["cases"], rest[1] - rest[0])
+    assert [Decimal(money[side]) for side in ("before", "after")] == rest
+    assert 0 < rest[0] < rest[1]
     shown = run("diff", "pilot-one", "1", "2", "--prove", "--population", str(file), "--as-of", "2025-06-01")
     assert f"population: 300 cases, {differ} answered differently" in shown.out
     assert f"案例集：300 例，其中 {differ} 例答案不同" in shown.out

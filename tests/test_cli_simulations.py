@@ -1,4 +1,4 @@
-"""`policy simulate`, `sweep`, `seek`, `backtest`, `settle`, `population` and `sql`, as a person calls them."""
+"""`policy simulate`, `sweep`, `seek`, `backtest`, `settle` and `population`, as a person calls them."""
 
 from __future__ import annotations
 
@@ -9,27 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import pytest
-import sqlglot
 
 from cli.main import main
-from engine.decide import Program
-from engine.errors import EvaluationError
-from engine.library import Library
-from engine.policy import Policy
 from engine.types import SHANGHAI
-from simulations import warehouse
-from simulations.population import columns
-from simulations.reading.dates import calendar_arrays
-from simulations.runs.supply import declared
-from simulations.synthetic import synthetic
 from tests.conftest import SHIPPED, samples
-from tests.simulated import shipped
 
 POLICY = "credit-request"
 DAY = ["--as-of", "2025-08-01"]
@@ -59,7 +47,7 @@ def test_a_changed_parameter_is_enough(here: Path, capsys: pytest.CaptureFixture
     [folder] = made(here)
     assert folder.startswith(f"simulation-{POLICY}-")
     assert f"{folder}/report.html" in said.out
-    assert "of 400 cases get a different answer" in said.out
+    assert "of 400 cases get a different outcome" in said.out
     assert "个案例" in said.out
     assert "parameter:limit" in said.out
     assert said.err == ""
@@ -114,6 +102,26 @@ def test_the_report_is_opened(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
     assert main(["simulate", POLICY, "--set", "limit=3000", "--open", "--out", "x", *SMALL, *DAY]) == 0
     assert opened == [(here / "x" / "report.html").as_uri()]
+
+
+def test_every_run_has_a_page_that_is_opened(here: Path, log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    name, made_up = f"{POLICY}@1", [*SMALL, *DAY]
+    asked = {
+        "sweep": [name, "--vary", "limit=1000..3000:1000", *made_up], "pair": [name, "--vary", "limit=1000,2000", "--vary", "rate=0.1,0.2", *made_up],
+        "seek": [name, "--vary", "rate=0.00..0.50:0.01", "--goal", "denied <= 100%", *made_up],
+        "backtest": [name, "--log", str(log), "--set", "limit=500"], "settle": [name, "--log", str(log), "--measure", "fee", "--set", "rate=0.05"],
+    }  # fmt: skip
+    for kind, arguments in asked.items():
+        assert main(["sweep" if kind == "pair" else kind, *arguments, "--open", "--out", kind]) == 0
+        assert f"report {kind}/report.html" in capsys.readouterr().out
+    assert opened == [(here / kind / "report.html").as_uri() for kind in asked]
+    monkeypatch.setattr("webbrowser.open", lambda url: False)
+    assert main(["backtest", *asked["backtest"], "--json", "--open", "--out", "last"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["kind"] == "backtest"
+    assert "no browser could be started; open " in said.err
 
 
 WRONG: list[tuple[list[str], int, str]] = [
@@ -179,7 +187,7 @@ def test_ctrl_c_cancels(here: Path, number: int) -> None:
         time.sleep(0.05)
     run.send_signal(number)
     _, said = run.communicate(timeout=60)
-    assert run.returncode == 1
+    assert run.returncode == 130
     assert said == "the run was cancelled; nothing of it is kept\n"
     assert made(here) == []
 
@@ -262,106 +270,3 @@ def test_a_partner_centre_is_made(here: Path) -> None:
     assert Path("centre/partners.parquet").is_file()
     assert duckdb.sql("SELECT count(*) > 0 FROM 'relation-change.parquet'").fetchall() == [(True,)]
     assert main([*ask, POLICY, "--partner-centre", "centre"]) == 2
-
-
-# -- SQL ---------------------------------------------------------------------------------------------------------------------------------
-
-
-def newest(library: Library) -> Iterator[Policy]:
-    for name in sorted(library.versions):
-        yield library.versions[name][max(library.versions[name])].policy
-
-
-POLICIES = {p.id: p for p in newest(shipped())}
-AS_OF = datetime(2025, 6, 16, tzinfo=SHANGHAI)
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database as a data team has one, with the table of working days."""
-    with duckdb.connect(":memory:") as found:
-        found.execute("SET TimeZone = 'Asia/Shanghai'")
-        found.execute(warehouse.calendar("duckdb"))
-        yield found
-
-
-def declared_columns(text: str) -> dict[str, str]:
-    """The columns that the comments of a query name."""
-    found = {}
-    lines = text.split("Its columns, one row a case:\n")[1].partition("--\n")[0].splitlines()
-    for line in lines:
-        name, kind = line.removeprefix("--   ").split("  ")[:2]
-        found[name] = kind
-    return found
-
-
-@pytest.mark.parametrize("name", POLICIES)
-def test_the_query_of_a_policy_answers_as_the_engine_does(database: duckdb.DuckDBPyConnection, tmp_path: Path, name: str) -> None:
-    """Over a table with the columns that its comments name: empty, and with generated cases."""
-    policy = POLICIES[name]
-    text = warehouse.statement(policy, "duckdb", False, AS_OF)
-    kinds = declared_columns(text)
-    shape = ", ".join(f"{columns.quoted(n)} {kind}" for n, kind in kinds.items())
-    database.execute(f"CREATE OR REPLACE TABLE population ({shape})")
-    assert database.execute(text).fetchall() == []
-    source = declared(shipped(), policy)
-    rows = max(120, synthetic.least(policy, source, AS_OF.date()))
-    synthetic.generate(policy, rows, 3, database, tmp_path / "p.parquet", source, AS_OF.date())
-    there = {row[0] for row in database.execute(f"DESCRIBE SELECT * FROM '{tmp_path / 'p.parquet'}'").fetchall()}
-    parts = [
-        f"CAST({columns.quoted(n) if n in there else 'false' if n.startswith(columns.UNKNOWN) else 'NULL'} AS {kind}) AS {columns.quoted(n)}"
-        for n, kind in kinds.items()
-    ]  # fmt: skip
-    query = f"SELECT {', '.join(parts)} FROM '{tmp_path / 'p.parquet'}' ORDER BY case_id"
-    database.execute(f"CREATE OR REPLACE TABLE population AS FROM ({query}) USING SAMPLE reservoir(60 ROWS) REPEATABLE (7)")
-    found = dict(database.execute(f"SELECT case_id, outcome FROM ({text.rstrip().rstrip(';')})").fetchall())
-    cursor = database.execute("FROM population")
-    names = [d[0] for d in cursor.description or ()]
-    program = Program(policy)
-    expected = {}
-    for row in (dict(zip(names, r, strict=True)) for r in cursor.fetchall()):
-        try:
-            expected[row["case_id"]] = program.check(columns.facts_of(row, policy), AS_OF, None)["outcome"]
-        except EvaluationError:
-            expected[row["case_id"]] = "error"
-    assert len(expected) > 20
-    assert found == expected
-
-
-@pytest.mark.parametrize("dialect", [d for d in warehouse.DIALECTS if d != "duckdb"])
-def test_other_dialects_are_written(dialect: str) -> None:
-    """What is written can be read again; what a dialect has no words for is refused with the reason."""
-    refused = {"postgres": {"staff-certificate-count"}, "bigquery": {"shared-opportunity-lifecycle"}}
-    for name in ("relation-change", "withdrawable-amount", "rebate-calculation", "staff-certificate-count", "shared-opportunity-lifecycle"):
-        if name in refused.get(dialect, ()):
-            with pytest.raises(warehouse.NotCovered, match=f"cannot be written in the SQL of {dialect}"):
-                warehouse.statement(POLICIES[name], dialect, True, None)
-        else:
-            text = warehouse.statement(POLICIES[name], dialect, True, None)
-            assert sqlglot.parse_one(text, read=dialect).named_selects[:3] == ["case_id", "outcome", "error"]
-
-
-def test_what_is_printed_runs(here: Path, database: duckdb.DuckDBPyConnection, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sql", f"{POLICY}@1", "--complete"]) == 0
-    text = capsys.readouterr().out
-    kinds = declared_columns(text)
-    assert kinds["request.amount"] == "DECIMAL(18, 2)"
-    assert not any(n.startswith("unknown:") for n in kinds)
-    database.execute(f"CREATE OR REPLACE TABLE population ({', '.join(f'{columns.quoted(n)} {k}' for n, k in kinds.items())})")
-    database.execute("INSERT INTO population BY NAME SELECT 'a' AS case_id, TIMESTAMP '2025-02-01' AS as_of, 1000.01 AS \"request.amount\", "
-                     "true AS \"customer.signed\", 'gold' AS \"customer.level\", 0 AS \"customer.staff\", [] AS items")  # fmt: skip
-    [row] = database.execute(text).fetchall()
-    assert dict(zip([d[0] for d in database.description or ()], row, strict=True))["rule:over-limit"] == "violated"
-
-
-def test_sql_without_a_dialect_or_policy(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sql", POLICY, "--dialect", "cobol"]) == 2
-    assert "there are bigquery" in capsys.readouterr().err
-    assert main(["sql"]) == 2
-    assert main(["sql", "nothing"]) == 2
-
-
-def test_the_table_of_working_days(database: duckdb.DuckDBPyConnection, capsys: pytest.CaptureFixture[str]) -> None:
-    assert database.execute("SELECT working_counts, working_days FROM working_calendar").fetchall() == [calendar_arrays()]
-    assert main(["sql", "--calendar", "--dialect", "trino"]) == 0
-    assert sqlglot.parse_one(capsys.readouterr().out, read="trino").find(sqlglot.exp.Create) is not None

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import syntax as s
+from engine.check import check_text
 from engine.clock import instant
 from engine.decide import Program
 from engine.errors import EvaluationError, RuleFileError
-from engine.expressions import MAX_LENGTH, MAX_NESTING
-from engine.library import check_text
+from engine.parsing import MAX_LENGTH, MAX_NESTING
 from engine.types import EnumType, ListType, NumberType
 
 HEAD = """\

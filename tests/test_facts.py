@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api import decision_log, requests
+from engine.check import check_text
 from engine.clock import instant
 from engine.decide import Program
 from engine.errors import BadFact, FactsError, pointer
 from engine.facts import MAX_ITEMS, MAX_TEXT
-from engine.kleene import Unknown
-from engine.library import check_text
+from engine.library import load
 from engine.types import SHANGHAI
+from engine.unknown import Unknown
+from simulations.population import population
+from simulations.runs.decisions import Log
 
 TEXT = """\
 policy: sample
@@ -182,7 +189,9 @@ def test_a_number_is_taken_as_its_decimal_text(name: str, raw: Any, value: str) 
         ("amount", "inf", "expected money, got `inf`", "without exponent"),
         ("amount", "1e999", "expected money, got `1e999`", "without exponent"),
         ("amount", Decimal("1E+999"), "expected money, got `1E+999`", "without exponent"),
-        ("amount", Decimal("1E-7"), "expected money, got `1E-7`", "without exponent"),
+        ("amount", Decimal("0.0000001"), "`0.0000001` has 7 decimals, at most 2 are allowed", "rounded"),
+        ("amount", Decimal("1E-999"), "a number of more than 30 digits", None),
+        ("amount", Decimal("1E-99999999999"), "a number of more than 30 digits", None),
         ("amount", "1,000.00", "expected money, got `1,000.00`", "separators"),
         ("amount", "+1", "expected money, got `+1`", "sign +"),
         ("amount", " 1", "expected money, got ` 1`", "spaces"),
@@ -199,6 +208,7 @@ def test_a_number_is_taken_as_its_decimal_text(name: str, raw: Any, value: str) 
         ("rate", "-0.1", "`-0.1` is below 0", "0 or more"),
         ("rate", "1/3", "expected ratio, got `1/3`", "exponent"),
         ("label", 5, "expected text, got `5`", None),
+        ("label", Decimal("0.0000001"), "expected text, got `0.0000001`", None),
         ("label", None, "null is not allowed here", "leave the fact out"),
         ("label", "", "blank text, which counts as null, is not allowed here", "leave the fact out"),
         ("label", " \t\n", "blank text, which counts as null, is not allowed here", "leave the fact out"),
@@ -399,6 +409,97 @@ def test_a_json_number_is_exact(text: str) -> None:
 def test_a_json_number_that_does_not_fit_is_refused(text: str) -> None:
     (told,) = bad(DECODER.decode(f'{{"amount": {text}}}'.encode()))
     assert told.path == "amount"
+
+
+def test_a_number_with_an_exponent_is_no_text_either() -> None:
+    """It keeps its text until the fact's type refuses it; no type may take that text for a text."""
+    body = b"""{"facts": {"label": 1e5, "nickname": 1E5, "product": 1e5, "colour": 1e5, "day": 1e5, "names": ["a", 1e5], "products": [1e5],
+        "partner": {"id": 1e5}, "items": [{"id": 1e5}]}}"""
+    told = bad(requests.read(body, requests.Ask).facts)
+    places = ["colour", "day", "items[0].id", "label", "names[1]", "nickname", "partner.id", "product", "products[0]"]
+    assert sorted(t.path for t in told) == places
+    assert all("1e5" in t.message.lower() for t in told)
+
+
+SMALL = """\
+policy: sample
+version: 1
+family: samples
+form: compute
+title: {en: Sample, zh: 样例}
+question: {en: What?, zh: 什么？}
+effective: {from: 2025-01-16}
+source: {document: guide}
+parameters:
+  least: {type: decimal, places: 7, value: "0.5"}
+  shares: {type: map, keys: [a], of: {type: decimal, places: 7}, value: {a: "0.5"}}
+facts:
+  share: {type: decimal, places: 7}
+  rate:  {type: ratio}
+outputs:
+  seen:  {type: decimal, places: 7, value: share}
+  exact: {type: ratio, value: rate}
+  over:  {type: bool, value: share >= parameters.least}
+"""
+
+
+@pytest.mark.parametrize(
+    "text", ["0.0000001", "0.0000000", "0.00000010", "0.00000012", "-0.0000001", "1e-7", "1E-400", "0." + "0" * 40 + "1", "0." + "0" * 400]
+)
+def test_a_small_number_is_what_its_text_says(text: str) -> None:
+    program = Program(check_text(SMALL))
+
+    def told(share: Any) -> Any:
+        try:
+            return program.check({"share": share, "rate": "0"}, instant("2025-06-01"))["outputs"]
+        except FactsError as error:
+            return [(e.path, e.message, e.help) for e in error.bad]
+
+    number = requests.read(f'{{"facts": {{"share": {text}}}}}'.encode(), requests.Ask).facts["share"]
+    assert told(number) == told(text)
+    assert isinstance(told(number), dict) == (text in ("0.0000001", "0.0000000"))
+
+
+def test_a_population_and_the_engine_read_the_same_small_numbers(tmp_path: Path) -> None:
+    texts = ["0.0000001", "0.0000000", "0.00000010", "-0.0000001", "1e-7", "1E-400", "0.5", "5"]
+    rows = [f'{{"case_id": "{i}", "share": {text}, "rate": {text}}}' for i, text in enumerate(texts)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    policy, connection = check_text(SMALL), duckdb.connect()
+    program, found = Program(policy), {}
+    for i, text in enumerate(texts):
+        facts = requests.read(f'{{"facts": {{"share": {text}, "rate": {text}}}}}'.encode(), requests.Ask).facts
+        with contextlib.suppress(FactsError):
+            found[str(i)] = tuple(program.reader.slots(facts))
+    population.read(str(tmp_path / "rows.jsonl"), policy, None, connection, tmp_path / "out")
+    assert {case: (share, rate) for case, share, rate in connection.execute("SELECT case_id, share, rate FROM population").fetchall()} == found
+    assert set(found) == {"0", "1", "6", "7"}
+
+
+def test_a_small_number_in_the_decision_log_can_be_asked_again(tmp_path: Path) -> None:
+    rule_file = tmp_path / "samples" / "sample" / "v1.yaml"
+    rule_file.parent.mkdir(parents=True)
+    rule_file.write_text(SMALL, encoding="utf-8")
+    loaded, moment = load(tmp_path), instant("2025-06-01")
+    program = loaded.version("sample", 1).program
+    ask = requests.read(b'{"facts": {"share": 0.0000001, "rate": 0.25}}', requests.Ask)
+    answer = {"decision_id": "1", **program.check(ask.facts, moment)}
+    (tmp_path / "decisions.jsonl").write_bytes(decision_log.line(loaded, "check", ask, answer))
+    (found,) = Log(tmp_path / "decisions.jsonl", "sample").decisions()
+    assert found.facts == {"share": "0.0000001", "rate": "0.25"}
+    assert program.check(found.facts, moment)["receipt"] == answer["receipt"]
+
+
+def test_a_small_number_is_exact_wherever_it_comes_from() -> None:
+    policy, small = check_text(SMALL), Decimal("0.0000001")
+    assert str(small) == "1E-7"
+    program = Program(policy, {"least": small})
+    answer = program.check({"share": small, "rate": small}, instant("2025-06-01"))
+    assert answer["outputs"] == {"seen": "0.0000001", "exact": "0.0000001", "over": True}
+    assert answer["parameters"] == {"least": "0.0000001"}
+    assert program.check({"share": "0.0000001", "rate": "0.0000001"}, instant("2025-06-01")) == answer
+    assert Program(policy, {"shares": {"a": small}}).policy.parameters["shares"].value == {"a": small}
+    with pytest.raises(FactsError, match=r"parameters\.least"):
+        Program(policy, {"least": Decimal("1E-8")})
 
 
 def test_floats_of_a_careless_reader_are_refused() -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.check import load_policy
+from engine.check import check_text, load_policy
 from engine.clock import instant
 from engine.decide import Program
 from engine.errors import Fault, Place, RuleFileError
-from engine.library import check_text, load
+from engine.library import load
 from engine.source import MAX_BYTES, parse
 
 FIXTURES = sorted((Path(__file__).parent / "faults").glob("*.yaml"))
@@ -326,7 +326,7 @@ def test_a_long_chain_of_formulas_is_legal(numbers: range) -> None:
 def test_passing_over_shared_formulas_does_not_grow_without_bounds() -> None:
     """Each formula uses the one before it twice: written out, the last one would hold two to the power of 60 parts."""
     script = f"""
-from engine.library import check_text
+from engine.check import check_text
 from engine.decide import Program
 from engine.errors import RuleFileError
 chain = "formulas:\\n  f0: 1 if kind == reseller else 2\\n" + "".join(f"  f{{i}}: f{{i - 1}} + f{{i - 1}}\\n" for i in range(1, 61))

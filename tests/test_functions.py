@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import functions as f
+from engine.check import check_text
 from engine.clock import instant
 from engine.decide import Program
 from engine.errors import EvaluationError
-from engine.library import check_text
 from engine.patterns import bad_pattern
 from engine.signatures import SIGNATURES
 from engine.types import SHANGHAI

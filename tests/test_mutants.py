@@ -8,7 +8,7 @@ import pytest
 
 from engine import library
 from engine import syntax as s
-from engine.library import check_text
+from engine.check import check_text
 from engine.policy import Policy
 from engine.source import parse
 from engine.unparse import text

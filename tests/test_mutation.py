@@ -18,9 +18,10 @@ from engine import library
 from engine.cases import case_file, load_cases, run_case
 from engine.decide import Program
 from engine.errors import RuleFileError
-from engine.kleene import Unknown
-from engine.library import Library, Version
+from engine.library import Library
 from engine.types import SHANGHAI
+from engine.unknown import Unknown
+from engine.version import Version
 from proofs.equivalence import compared
 from proofs.mutants import mutants
 from proofs.mutation import CasesFail, Examined, Strength, percent

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from cli.main import main
 from engine.decide import Program
 from engine.errors import PolicyError
 from engine.library import load
@@ -136,4 +137,58 @@ def test_what_is_not_there_is_told(folder: Path, tmp_path: Path) -> None:
         partner_centre.population(tmp_path, latest("voucher-issue"), duckdb.connect(), tmp_path / "p.parquet")
     with pytest.raises(PolicyError, match="has 10 to 1000000 partners, not 9"):
         partner_centre.generate(7, 9, duckdb.connect(), tmp_path, AS_OF)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cases_have_the_day_of_their_tables(folder: Path, tmp_path: Path) -> None:
+    path, connection = tmp_path / "p.parquet", duckdb.connect()
+    partner_centre.population(folder, latest("relation-change"), connection, path)
+    assert connection.execute("SELECT DISTINCT as_of FROM read_parquet(?)", [str(path)]).fetchall() == [(AS_OF,)]
+    assert partner_centre.about(folder, connection) == {"seed": 7, "partners": PARTNERS, "as_of": AS_OF.isoformat()}
+    connection.execute(f"COPY (SELECT 1 AS x) TO '{tmp_path / 'partners.parquet'}'")
+    with pytest.raises(PolicyError, match="is no table of a made-up partner centre"):
+        partner_centre.about(tmp_path, connection)
+
+
+# -- on the command line -----------------------------------------------------------------------------------------------------------------
+
+
+def made(*more: str) -> int:
+    return main(["--root", str(LIBRARY.root), "population", *more])
+
+
+def test_tables_that_are_there_are_used_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert made("--partner-centre", "c", "--partners", "30", "--seed", "3", "--as-of", "2025-06-16") == 0
+    assert capsys.readouterr().out == "tables of 30 partners in c\n"
+    assert made("relation-change", "--partner-centre", "c", "--out", "a.parquet") == 0
+    said = "uses the tables in c: 30 partners, seed 3, 2025-06-16\n"
+    assert capsys.readouterr().out.startswith(said)
+    assert made("relation-change", "--partner-centre", "c", "--partners", "30", "--seed", "3", "--as-of", "2025-06-16", "--out", "b.parquet") == 0
+    assert Path("a.parquet").read_bytes() == Path("b.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--partner-centre", "c", "--partners", "50"], "--partners 50: the tables that are in `c` have 30"),
+        (["--partner-centre", "c", "--seed", "9"], "--seed 9: the tables that are in `c` have 1"),
+        (["--partner-centre", "c", "--as-of", "2025-06-17"], "--as-of 2025-06-17: the tables that are in `c` have 2025-06-16"),
+        (["--partner-centre", "c", "--rows", "50"], "--rows: how many cases there are follows from the tables"),
+        (["--partners", "50"], "--partners goes with --partner-centre"),
+    ],
+)
+def test_other_tables_than_those_that_are_there_are_refused(
+    more: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert made("--partner-centre", "c", "--partners", "30", "--as-of", "2025-06-16") == 0
+    assert made("relation-change", *more, "--out", "a.parquet") == 2
+    assert said in capsys.readouterr().err
+    assert not Path("a.parquet").exists()
+
+
+def test_no_tables_are_made_for_a_policy_without_cases_in_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert made("invoice-request-lifecycle", "--partner-centre", "c") == 1
     assert list(tmp_path.iterdir()) == []

@@ -23,10 +23,11 @@ from engine.check import load_policy
 from engine.decide import Program
 from engine.errors import EvaluationError, FactsError
 from engine.functions import to_date
-from engine.kleene import Unknown as EngineUnknown
-from engine.library import Library, Version, load, rule_files
+from engine.library import Library, load, rule_files
 from engine.policy import Policy
 from engine.types import EXACT, nested, plain
+from engine.unknown import Unknown as EngineUnknown
+from engine.version import Version
 from tests.generate import Generator, Request
 from tests.plain import Answer
 from tests.request import asked, used_by
@@ -122,7 +123,7 @@ class Subject:
     def shown(self, output: str, value: Any) -> Any:
         if output == "open_events":
             return None if isinstance(value, Unknown) or value is None else list(value)
-        return plain(_with_holes(value), self.program.words.output_types[output])
+        return plain(_with_holes(value), self.program.words.outputs.types[output])
 
     def differences(self, request: Request) -> list[str]:
         engine, other = self.by_engine(request), self.by_plain(request)

@@ -23,7 +23,7 @@ from engine.policy import Policy
 from simulations.population import population
 from simulations.population.columns import Column, facts_of
 from tests.generate import Generator
-from tests.orders import GOOD, HEADER, Reader, order_policy
+from tests.orders import GOOD, HEADER, ORDER, Reader, order_policy
 
 POLICIES = Path(__file__).parents[1] / "policies"
 SPOILT: tuple[Any, ...] = (
@@ -169,7 +169,7 @@ def test_every_bad_cell_is_listed_with_its_reason(reader: Reader) -> None:
         "c8": (8, "order.on", "no date; written as 2025-01-16", "2025-02-30"),
         "c9": (9, "order.at", "a date and time without zone; written as 2025-01-16T09:00:00+08:00", "2025-01-16T09:00:00"),
         "d1": (10, "tags", "a value stands twice in this set", '["a","a"]'),
-        "d2": (11, "tags", "no list", "no list"),
+        "d2": (11, "tags", 'no list; written as ["a", "b"]', "no list"),
         "d3": (12, "items[].price", "more than 2 decimals; nothing is rounded in silence", "0.001"),
         "f1": (16, "customer.phone", "more than 10000 characters", "***"),
     }
@@ -248,3 +248,94 @@ def test_a_column_of_a_wrong_type_is_refused_as_a_whole(reader: Reader) -> None:
         f"{source}: column `order.on` is INTEGER, `order.on` is date\n  help: store it as DATE, or as text\n"
         f"{source}: column `tags[]` is float, which is not exact; `tags` is enum of b, a, c\n  help: store it as DECIMAL or as text"
     )
+
+
+@pytest.mark.parametrize("text", ["0.1234567890123456789012345678901234567890", "0." + "1" * 29, "-0.1234567890123"])
+def test_a_ratio_of_too_many_places_keeps_only_its_row_out(reader: Reader, text: str) -> None:
+    found = reader.read(reader.file("rows.csv", f"case_id,order.rate\n1,0.125\n2,{text}\n"))
+    assert [line[0] for line in reader.aside(found)] == ["2"]
+    assert reader.rows() == [{"case_id": "1", "order.rate": Decimal("0.125")}]
+    assert found.profile.columns["order.rate"].places == 3
+    lines = reader.file("rows.jsonl", f'{{"case_id": 1, "order.rate": 0.125}}\n{{"case_id": 2, "order.rate": {text}}}\n')
+    assert (reader.read(lines).used, reader.rows()[0]["order.rate"]) == (1, Decimal("0.125"))
+
+
+# -- lists in text -----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"), [('["a", "b"]', ["b", "a"]), ("[a, b]", ["b", "a"]), ("[c]", ["c"]), ("[b,c]", ["b", "c"]), ("[]", [])]
+)
+def test_a_list_in_a_text(reader: Reader, text: str, tags: list[str]) -> None:
+    cell = '"' + text.replace('"', '""') + '"'
+    reader.read(reader.file("rows.csv", f"case_id,tags\n1,{cell}\n"))
+    assert reader.rows()[0]["tags"] == tags
+
+
+def test_what_duckdb_writes_into_csv_is_read_back(reader: Reader) -> None:
+    reader.connection.execute(f"COPY (SELECT 'c' AS case_id, ['a', 'b'] AS tags) TO '{reader.folder / 'rows.csv'}'")
+    reader.read(str(reader.folder / "rows.csv"))
+    assert reader.rows() == [{"case_id": "c", "tags": ["b", "a"]}]
+
+
+@pytest.mark.parametrize("text", ["a", "a, b", "[a, NULL]", "[null, a]", "[a b]", "['a', b]", "[a,]", "[a, 5]", "[true, a]", "{a}", "[[a]]", '["a", b]'])
+def test_a_list_that_may_mean_something_else_is_no_list(reader: Reader, text: str) -> None:
+    cell = '"' + text.replace('"', '""') + '"'
+    found = reader.read(reader.file("rows.csv", f'case_id,tags\n1,"[""a""]"\n2,{cell}\n'))
+    assert [line[2:] for line in reader.aside(found)] == [("tags", 'no list; written as ["a", "b"]', text)]
+    assert found.reasons[0].zh == '不是列表；应写作 ["a", "b"]'
+
+
+def test_a_list_of_records_names_its_form(reader: Reader) -> None:
+    found = reader.read(reader.file("rows.csv", 'case_id,items\n1,[]\n2,"[x, y]"\n'))
+    assert [line[2:] for line in reader.aside(found)] == [("items", 'no list; written as [{"name": …}, …]', "[x, y]")]
+
+
+# -- columns that are no fact, facts that have no column ---------------------------------------------------------------------------------
+
+NAMES = (
+    "order.amount", "order.change", "order.rate", "order.count", "order.kind", "order.paid", "order.on", "order.at", "customer.phone", "tags", "items",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "unused", "given"),
+    [
+        ("a.csv", "case_id,order.amout,order__kind,unknown:order.on\n1,2,new,true\n", ("order.amout", "unknown:order.on"), {"order.kind"}),
+        ("a.jsonl", '{"case_id": 1, "order": {"amout": 2, "kind": "new"}, "more": {"deep": 1}}\n', ("order.amout", "more"), {"order.kind"}),
+        ("b.jsonl", '{"case_id": 1, "order.amout": 2, "items": [{"name": "x"}]}\n', ("order.amout",), {"items"}),
+    ],
+)
+def test_columns_and_facts_that_do_not_meet(reader: Reader, name: str, text: str, unused: tuple[str, ...], given: set[str]) -> None:
+    found = reader.read(reader.file(name, text))
+    assert found.unused == unused
+    assert found.absent == tuple(n for n in NAMES if n not in given)
+
+
+def test_fields_of_a_struct_that_are_no_fact(reader: Reader) -> None:
+    found = reader.read(reader.parquet("SELECT 'c' AS case_id, {'kind': 'new', 'amout': 2.00, 'deep': {'x': 1}} AS \"order\", {'phone': '1'} AS customer"))
+    assert found.unused == ("order.amout", "order.deep")
+    assert set(NAMES) - set(found.absent) == {"order.kind", "customer.phone"}
+
+
+# -- JSON lines with an id beside the facts that begin with its name ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def partners(tmp_path: Path) -> Reader:
+    """Reads for a policy with facts of the partner."""
+    path = tmp_path / "v1.yaml"
+    path.write_text(ORDER.replace("customer.phone:", "partner.phone: "), encoding="utf-8")
+    return Reader(load_policy(path), tmp_path)
+
+
+def test_the_partner_may_stand_beside_facts_of_the_partner(partners: Reader) -> None:
+    rows = [{"case_id": "1", "partner": "P1", "partner.phone": "5"}, {"case_id": "2", "partner": {"phone": "6"}}, {"case_id": "3", "partner": ["P1"]}]
+    found = partners.read(lines(partners.folder / "rows.jsonl", rows))
+    assert [line[:4] for line in partners.aside(found)] == [("3", 3, "partner", "no object")]
+    assert [(row["partner"], row["partner.phone"]) for row in partners.rows()] == [("P1", "5"), (None, "6")]
+
+
+def test_an_object_of_facts_is_no_partner(partners: Reader) -> None:
+    found = partners.read(lines(partners.folder / "rows.jsonl", [{"case_id": "1", "partner": {"phone": "5"}}]))
+    assert (found.has_partner, found.unused, partners.rows()) == (False, (), [{"case_id": "1", "partner.phone": "5"}])

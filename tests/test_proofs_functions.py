@@ -14,11 +14,13 @@ import z3
 from engine import functions as f
 from engine.errors import EvaluationError
 from engine.types import SHANGHAI
+from proofs.constants import constant
+from proofs.folding import choose, lifted, times
 from proofs.functions import call, rounded
 from proofs.oracle import KINDS, apply, evaluated, learned
 from proofs.samples import sample
-from proofs.symbols import World, constant
-from proofs.terms import Items, Term, choose, lifted, times
+from proofs.symbols import World
+from proofs.terms import Items, Term
 from proofs.witness import Point
 
 DAYS = [date(2010, 1, 1) + timedelta(days=37 * i) for i in range(150)]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.check import load_policy
+from engine.check import check_text, load_policy
 from engine.decide import Program
 from engine.errors import EvaluationError, RuleFileError
-from engine.library import Library, check_text, load
+from engine.library import Library, load
 from proofs.findings import Subject
 from proofs.lints import LINTS, explained, explanation_file, lints, version_lints
 from proofs.machines import dead_ends

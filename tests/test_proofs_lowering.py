@@ -24,6 +24,8 @@ from tests.generate import Generator, Request
 ROOT = Path(__file__).parent.parent / "policies"
 EVERYTHING = Path(__file__).with_name("everything.yaml")
 EXAMPLES = int(os.environ.get("POLICY_PROOF_EXAMPLES", "12"))
+#: Lists of the readings have at most so many items.
+ITEMS = 5
 VERSIONS = [EVERYTHING.stem] + [str(p.relative_to(ROOT).with_suffix("")) for p in rule_files(ROOT)]
 
 
@@ -52,7 +54,7 @@ def complete(made: Generator, program: Program, request: Request) -> Witness | N
 def test_terms_say_what_the_engine_says(name: str) -> None:
     policy, cases = subject(name)
     program = Program(policy)
-    reading = Reading(policy, World(items=5))
+    reading = Reading(policy, World(items=ITEMS))
     made = Generator(policy, [c for c in cases if c.expect.error is None], lambda _: [], 7)
     compared = 0
     for turn in range(3 * EXAMPLES):
@@ -109,6 +111,34 @@ def test_what_the_terms_determine_without_some_facts_the_engine_says_too(name: s
             break
     assert compared >= min(3, EXAMPLES)
     assert determined
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_a_fact_may_be_fixed_to_none(name: str) -> None:
+    """It alone, and with all other facts fixed as well: conditions fold, and what is built on a null must not stop them."""
+    policy, cases = subject(name)
+    program = Program(policy)
+    made = Generator(policy, [c for c in cases if c.expect.error is None], lambda _: [], 13)
+    nullable = [n for n, f in policy.facts.items() if f.nullable]
+    if not nullable:
+        pytest.skip("no fact may be none")
+
+    def drawn(fact: str) -> Witness | None:
+        request = made.request()
+        made.defs = dict(policy.facts)
+        request.facts = {n: v for n, v in request.facts.items() if n in policy.facts} | {fact: None}
+        found = complete(made, program, request)
+        return found if found is not None and all(len(v) <= ITEMS for v in found.facts.values() if isinstance(v, list)) else None
+
+    for fact in nullable:
+        witness = next(w for _ in range(100) if (w := drawn(fact)) is not None)
+        slots = dict(zip(policy.facts, program.reader.slots(witness.facts), strict=True))
+        assert slots[fact] is None
+        engine = asked(program, witness)
+        for given in ({fact: None}, slots):
+            said = predicted(Reading(policy, World(items=ITEMS), given=given), program, witness)
+            assert (said.outcome, said.reasons, said.warnings) == (engine.outcome, engine.reasons, engine.warnings), (fact, witness)
+            assert said.outputs == engine.outputs, (fact, witness)
 
 
 def holds(part: Any, whole: Any) -> bool:

@@ -8,13 +8,14 @@ from decimal import Decimal
 import pytest
 import z3
 
+from engine.check import check_text
 from engine.decide import Program
-from engine.library import check_text
 from engine.policy import Policy
+from proofs.folding import and_, not_
 from proofs.lowering import Reading
 from proofs.solver import Asker, confirmed
 from proofs.symbols import World
-from proofs.terms import and_, not_, truth
+from proofs.terms import truth
 
 TEXT = """\
 policy: asked
@@ -122,6 +123,23 @@ def test_an_unset_parameter_leaves_a_rule_open(policy: Policy) -> None:
     asker = Asker([reading], 60)
     assert reading.fired("below-open").waits.unset is True
     assert asker.ask(reading.violated("below-open")).impossible
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition"),
+    [
+        ("bool", "not parameters.open"),
+        ("date", "since <= parameters.open"),
+        ("datetime", "as_of < parameters.open"),
+        ("enum, values: [a, b]", "parameters.open != 'a'"),
+        ("set of enum, values: [a, b]", "('a' in parameters.open)"),
+    ],
+)
+def test_an_unset_parameter_may_be_of_any_type(kind: str, condition: str) -> None:
+    text = TEXT.replace("{type: money, unset: true}", f"{{type: {kind}, unset: true}}").replace("amount >= parameters.open", condition)
+    reading = Reading(check_text(text))
+    assert reading.fired("below-open").waits.unset is True
+    assert Asker([reading], 60).ask(reading.violated("below-open")).impossible
 
 
 def test_a_parameter_may_be_a_variable(policy: Policy) -> None:

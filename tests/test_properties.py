@@ -16,9 +16,9 @@ from engine.check import load_policy
 from engine.clock import instant
 from engine.decide import Program
 from engine.errors import RuleFileError
-from engine.library import Version
 from engine.policy import Policy
 from engine.source import parse
+from engine.version import Version
 from proofs.cliffs import cliffs, version_cliffs
 from proofs.declared import Declared, declared, properties_file, typed
 from proofs.properties import PROVED, REFUTED, UNDECIDED, Statement, proved, statements

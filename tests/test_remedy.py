@@ -24,8 +24,9 @@ from engine.check import load_policy
 from engine.clock import instant
 from engine.decide import Program
 from engine.errors import FactsError, RuleFileError
-from engine.library import Library, Version
+from engine.library import Library
 from engine.source import parse
+from engine.version import Version
 from proofs.influence import FILE, Influence, held, influence
 from proofs.remedy import Remedies, remedy
 from tests.conftest import SHIPPED

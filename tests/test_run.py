@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 import threading
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -17,15 +20,18 @@ import pytest
 
 from engine import library
 from engine.errors import NotFound, PolicyError
+from engine.types import money
 from simulations.runs.database import Cancelled
 from simulations.runs.examples import mask
+from simulations.runs.hybrid import Mixture
 from simulations.runs.manifest import digest_of
-from simulations.runs.order import read_order, task
-from simulations.runs.replay import amount_of
+from simulations.runs.order import Measure, read_order, task
+from simulations.runs.replay import payable
 from simulations.runs.run import simulate
-from simulations.runs.tally import EDGES, bars
+from simulations.runs.tally import EDGES, Tally, bars
+from simulations.runs.units import reached
 from tests.conftest import samples
-from tests.simulated import AS_OF, answers, changed, files, order, panel_of, rows_of, shipped
+from tests.simulated import AS_OF, SHIPPED, answers, changed, files, order, panel_of, rows_of, shipped
 
 
 def violated(answer: dict[str, Any]) -> set[str]:
@@ -48,7 +54,7 @@ def test_totals_are_the_sums_over_single_decisions(policy: str, parameters: dict
     assert {(c["from"], c["to"]): c["rows"] for c in found["flips"]["cells"]} == flips
     assert found["flips"]["changed"] == sum(n for (a, b), n in flips.items() if a != b)
     for m, told in zip(measures, found["measures"], strict=True):
-        pairs = [(amount_of(a, m), amount_of(b, m)) for a, b in zip(before, after, strict=True)]
+        pairs = [(payable(a, m, wanted.paid), payable(b, m, wanted.paid)) for a, b in zip(before, after, strict=True)]
         sums = [sum((p[i] or Decimal(0) for p in pairs), Decimal(0)) for i in (0, 1)]
         assert [Decimal(told["before"]), Decimal(told["after"])] == sums
         assert Decimal(told["change"]) == sums[1] - sums[0] != 0
@@ -83,6 +89,49 @@ def test_a_machine_is_asked_for_its_events(tmp_path: Path) -> None:
     flips = Counter((a["outcome"], b["outcome"]) for a, b in pairs)
     assert {(c["from"], c["to"]): c["rows"] for c in found["flips"]["cells"]} == flips
     assert [u["unit"] for u in found["attribution"]["units"]] == ["requirement:draft-not-editable", "machine:transitions"]
+
+
+def test_a_transition_that_asks_for_a_review_is_a_rule_like_others(tmp_path: Path) -> None:
+    """It is counted, told by its reason, and listed in the cases whose answer changes."""
+    root, text = Path(shutil.copytree(SHIPPED, tmp_path / "policies")), "when: path in [service, si, learning]"
+    rules = (own := root / "development-paths" / "development-path-stage" / "v3.yaml").read_text(encoding="utf-8")
+    assert rules.count(text) == 1
+    own.with_name("v4.yaml").write_text(rules.replace("version: 3", "version: 4").replace(text, text.replace(", learning", "")), encoding="utf-8")
+    wanted, found = order("development-path-stage", 1500, baseline={"version": 3}, candidate={"version": 4}), library.load(root)
+    told = simulate(wanted, found, tmp_path / "run")
+    with panel_of(wanted, tmp_path, found) as panel:
+        rows = rows_of(panel)
+        before, after = (answers(panel, p, rows) for p in (panel.task.before, panel.task.after))
+    fired = [{row["case_id"] for row, a in zip(rows, side, strict=True) if "skip-role-not-stated" in violated(a)} for side in (before, after)]
+    [rule] = [r for r in told["rules"] if r["code"] == "skip-role-not-stated"]
+    assert (rule["effect"], rule["before"], rule["after"]) == ("review", len(fired[0]), len(fired[1]))
+    assert (rule["newly"], rule["no_longer"]) == (0, len(fired[0] - fired[1]))
+    assert rule["reason"]["en"].startswith("It is not stated whether this path")
+    listed = duckdb.execute("SELECT case_id, no_longer_violated FROM read_parquet(?)", [str(tmp_path / "run" / "changed.parquet")]).fetchall()
+    assert {case for case, codes in listed if "skip-role-not-stated" in codes} == fired[0] - fired[1] != set()
+    states = {row["case_id"]: (a, b) for row, a, b in zip(rows, before, after, strict=True) if violated(a) != violated(b)}
+    assert {case for case, _ in listed} == set(states)
+
+
+def test_what_a_machine_says_of_an_event_rests_on_what_denies_it() -> None:
+    """An event that nothing denies any more is not open in its state; a changed machine reaches its reviews and the next state."""
+    policy = shipped().version("development-path-stage", 3).policy
+    first = next(r for r in policy.requirements if r.effect == "deny" and r.require is not None)
+    eased = replace(policy, requirements=tuple(replace(r, when=r.require) if r is first else r for r in policy.requirements))
+    assert {("requirement", first.code), ("requirement", "not-open-in-state")} <= reached(policy, eased)
+    assert policy.machine is not None
+    shorter = replace(policy, machine=replace(policy.machine, transitions=policy.machine.transitions[1:]))
+    assert {("requirement", "skip-role-not-stated"), ("requirement", "wrong-actor"), ("value", "next_state")} <= reached(policy, shorter)
+
+
+def test_a_requirement_that_becomes_a_transition_is_taken_with_the_machine() -> None:
+    """No mixture has the code twice."""
+    after = shipped().version("development-path-stage", 3).policy
+    assert after.machine is not None
+    code, kept = "skip-role-not-stated", tuple(t for t in after.machine.transitions if t.code != "skip-role-not-stated")
+    rule = replace(after.requirements[0], code=code, effect="review")
+    before = replace(after, machine=replace(after.machine, transitions=kept), requirements=(*after.requirements, rule))
+    assert [u.keys for u in Mixture(before, after).units] == [{("requirement", code), ("machine", "transitions")}]
 
 
 def test_a_run_gives_the_same_bytes_again(tmp_path: Path) -> None:
@@ -138,7 +187,9 @@ def test_rows_set_aside_are_counted_listed_and_warned_about(tmp_path: Path) -> N
     assert told["measures"][0]["name"] == "rest"
     assert str(tmp_path).encode() not in b"".join(files(tmp_path / "run").values())
     assert told["made"]["command"].startswith("policy simulate credit-request@1 --candidate 1 --set limit=20.00 --population requests.csv --as-of 2025-06-16")
-    assert Decimal(told["measures"][0]["change"]) == 40 * (Decimal(20) - Decimal(1000))
+    # the basic level is sent to review, so only gold is paid; above the limit a request is denied
+    rest = [sum(limit - i for i in range(1, 40, 2) if i <= limit) for limit in (1000, 20)]
+    assert Decimal(told["measures"][0]["change"]) == rest[1] - rest[0] < 0
 
 
 # -- another library: errors of rules, sensitive facts, drafts that do not load --------------------------------------------------------
@@ -165,8 +216,8 @@ def test_errors_of_the_rules_are_counted_and_sensitive_facts_masked(tmp_path: Pa
     ("data", "said"),
     [
         ({"policy": "relation-chance"}, "did you mean `relation-change`?"),
-        ({"candidate": {"parameters": {"cooldown_month": 6}}}, "candidate: parameters.cooldown_month: unknown parameter; did you mean `cooldown_months`?"),
-        ({"candidate": {"parameters": {"cooldown_months": "soon"}}}, "candidate: parameters.cooldown_months: "),
+        ({"candidate": {"parameters": {"cooldown_month": 6}}}, "candidate.parameters.cooldown_month: unknown parameter; did you mean `cooldown_months`?"),
+        ({"candidate": {"parameters": {"cooldown_months": "soon"}}}, "candidate.parameters.cooldown_months: "),
         ({"baseline": {"version": 9}}, "has no version 9"),
         ({"segments": ["regoin"]}, "did you mean `region`?"),
         ({"measures": ["total"]}, "puts out no amount `total`"),
@@ -257,7 +308,11 @@ except PolicyError as error:
 
 
 @pytest.mark.parametrize(
-    ("limit", "said"), [(20_000, "generated.parquet"), (250_000, "the disk is full (File too large); free some space, or choose another folder")]
+    ("limit", "said"),
+    [
+        (20_000, "the disk is full, or the file may not grow any more; free some space"),
+        (250_000, "the disk is full (File too large); free some space, or choose another folder"),
+    ],
 )
 def test_a_full_disk_is_told_and_leaves_nothing(limit: int, said: str, tmp_path: Path) -> None:
     """A limit on the size of files, which fails as a full disk does: first while the population is made, then while results are written."""
@@ -266,6 +321,32 @@ def test_a_full_disk_is_told_and_leaves_nothing(limit: int, said: str, tmp_path:
     assert found.stdout.startswith("told: "), found.stdout
     assert said in found.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+class Counted:
+    """A database that keeps the queries it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def dicts(self, query: str) -> list[dict[str, Any]]:
+        self.asked.append(query)
+        found = duckdb.execute(query)
+        return [dict(zip([d[0] for d in found.description], row, strict=True)) for row in found.fetchall()]
+
+
+@pytest.mark.parametrize(("signed", "lowest", "passes"), [(False, "0.00", 1), (False, "-3.00", 2), (True, "-3.00", 1)])
+def test_edges_below_0_are_counted_where_an_amount_can_be_below_0(signed: bool, lowest: str, passes: int) -> None:
+    """By its type, or because there is one: the type of an output does not keep its value from being below 0."""
+    amounts = [Decimal(v) for v in (lowest, "0.00", "7.00", "40.00")]
+    policy = SimpleNamespace(values={"total": SimpleNamespace(type=money(signed))})
+    database = Counted()
+    panel = SimpleNamespace(database=database, task=SimpleNamespace(before=policy, after=policy, measures=(Measure("total", "total", None, 2),)))
+    rows = ", ".join(f"(0, 0, {v}, {v + 1})" for v in amounts)
+    found = Tally(panel, f"SELECT * FROM (VALUES {rows}) AS t(f, t, b0, a0)", (), frozenset()).totals()  # type: ignore[arg-type]
+    assert [found[f"b0<{e}"] for e in EDGES] == [sum(v < e for v in amounts) for e in EDGES]
+    assert [found[f"a0<{e}"] for e in EDGES] == [sum(v + 1 < e for v in amounts) for e in EDGES]
+    assert (len(database.asked), "b0 < -1.00" in database.asked[0]) == (passes, signed)
 
 
 def test_bars_have_common_edges_and_lose_nothing() -> None:

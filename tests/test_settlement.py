@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,11 @@ def test_sums_of_partners_add_up_to_the_total(tmp_path: Path) -> None:
         assert case["kind"] == ("over-paid" if Decimal(case["difference"]) < 0 else "under-paid")
         sums[case["partner"]] += Decimal(case["difference"])
     assert {p["partner"]: Decimal(p["net"]) for p in partners} == sums
+    assert [Decimal(p["net"]) for p in told["most_over_paid"]] == sorted(n for n in sums.values() if n < 0)[:10]
+    assert [Decimal(p["net"]) for p in told["most_under_paid"]] == sorted((n for n in sums.values() if n > 0), reverse=True)[:10]
+    differences = sorted(Decimal(c["difference"]) for c in cases)
+    assert [Decimal(x["change"]) for x in told["largest"]["losers"]] == [n for n in differences if n < 0][:10]
+    assert [Decimal(x["change"]) for x in told["largest"]["gainers"]] == [n for n in differences[::-1] if n > 0][:10]
     assert {p["partner"]: Decimal(p["net"]) for p in told["by_partner"]}.items() <= sums.items()
     assert [int(p["over-paid:cases"]) + int(p["under-paid:cases"]) for p in partners] == [sum(c["partner"] == p["partner"] for c in cases) for p in partners]
 
@@ -84,7 +89,7 @@ def test_a_settlement_gives_the_same_bytes_again(tmp_path: Path) -> None:
     found = files(tmp_path / "a")
     assert found == files(tmp_path / "b")
     assert set(found) == {
-        "manifest.json", "settlement.json", "settlement.csv", "settlement.parquet", "partners.csv", "partners.parquet", "set-aside.parquet",
+        "manifest.json", "report.html", "settlement.json", "settlement.csv", "settlement.parquet", "partners.csv", "partners.parquet", "set-aside.parquet",
     }  # fmt: skip
     assert json.loads(found["manifest.json"])["policies"]["corrected"]["parameters"]["ratio_joint_operation"] == "0.4"
 
@@ -100,6 +105,7 @@ def test_what_is_not_paid_counts_as_nothing(tmp_path: Path) -> None:
             assert (paid == "") == (outcome in ("undetermined", "error")) or outcome == "allowed"
             assert outcome in ("allowed", "undetermined", "error") or Decimal(paid) == 0
     assert told["total"]["open"] == sum(c["kind"] == "open" for c in found)
+    assert {(c["from"], c["to"]): c["rows"] for c in told["differing"]} == Counter((c["from"], c["to"]) for c in found)
 
 
 @pytest.mark.parametrize(

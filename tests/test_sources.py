@@ -16,9 +16,14 @@ from typing import Any
 import duckdb
 import pytest
 
+from cli.main import main
 from simulations.population import population
 from simulations.population.columns import facts_of
+from simulations.runs.order import source_name
+from simulations.runs.summary import of_columns
 from tests.orders import GOOD, HEADER, RULES, Reader, order_policy
+
+SHIPPED = Path(__file__).parents[1] / "policies"
 
 
 @pytest.fixture
@@ -186,3 +191,103 @@ def test_columns_that_the_mapping_names_must_be_there(reader: Reader) -> None:
     assert "map.yaml:2:21: " in said
     lines = reader.file("rows.jsonl", '{"case_id": 1, "order": {"amount": 2}}\n')
     assert "no row of" in reader.refusal(lines, "facts: {order.kind: kind}\n")
+
+
+# -- what is told of a source ------------------------------------------------------------------------------------------------------------
+
+
+def test_where_no_row_fits_the_reasons_are_told(reader: Reader) -> None:
+    rows = [f"{i},-2,x" for i in range(2, 5)]
+    said = reader.refusal(reader.file("bad.csv", "\n".join(["case_id,order.amount,order.kind", "1,1e2,new", *rows])))
+    assert said.splitlines()[1:] == [
+        "  help: what keeps them out:", "    3 × column `order.amount`: below 0 (first: `-2` in row 2)",
+        "    3 × column `order.kind`: not one of new, renewal (first: `x` in row 2)",
+        "    1 × column `order.amount`: no amount of money without exponent, sign +, spaces or separators (first: `1e2` in row 1)",
+    ]  # fmt: skip
+    names = [f"order.{n}" for n in ("amount", "change", "rate", "count", "kind", "paid", "on", "at")]
+    cells = ["-x", "x", "x", "x", "x", "x", "x", "x", "x", "x"]
+    many = [",".join([str(i), *cells[:8], "no", "no"]) for i in range(2)] + [",".join(["9", "-1", *cells[1:8], "no", "no"])]
+    said = reader.refusal(reader.file("worse.csv", "\n".join([",".join(["case_id", *names, "tags", "items"]), *many])))
+    assert len(said.splitlines()) == 13, "ten reasons, and that there are more"
+    assert said.endswith("…")
+    assert "parquet" not in said
+
+
+POLICY = "performance-credit"
+HEADED = "case_id,partner.id,transaction.cash_amout,transaction.kind,erp_no\n"
+
+
+def ask(*more: str) -> int:
+    return main(["--root", str(SHIPPED), *more])
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [(["simulate", "--set", "ratio_joint_operation=0.6"], "summary"), (["sweep", "--vary", "ratio_joint_operation=0.5,0.6"], "sweep"),
+     (["settle", "--set", "ratio_joint_operation=0.6"], "settlement")],
+)  # fmt: skip
+def test_a_misspelt_column_is_told_everywhere(
+    command: list[str], file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("typo.csv").write_text(HEADED + "1,P1,2.00,partner_paid_order,7\n", encoding="utf-8")
+    assert ask(command[0], f"{POLICY}@1", *command[1:], "--population", "typo.csv", "--as-of", "2025-06-16", "--out", "x") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "were not used: transaction.cash_amout (did you mean transaction.cash_amount?), erp_no." in said
+    assert "No column for: partner.kind," in said
+    found = json.loads(Path(f"x/{file}.json").read_text(encoding="utf-8"))
+    kinds = [w["kind"] for w in found["warnings"]]
+    assert (kinds.count("unused-column"), kinds.count("no-column")) == (1, 1)
+    near = [{"column": "transaction.cash_amout", "near": "transaction.cash_amount"}, {"column": "erp_no", "near": None}]
+    assert found["population"]["unused_columns"] == near
+    assert "transaction.cash_amount" in found["population"]["facts_without_column"]
+    page = Path("x/report.html").read_text(encoding="utf-8")
+    assert "did you mean transaction.cash_amount?" in page
+    assert "是否应为 transaction.cash_amount？" in page
+
+
+def test_a_population_of_our_own_has_just_the_columns_that_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ask("population", f"{POLICY}@1", "--rows", "300", "--as-of", "2025-06-16", "--out", "p.parquet") == 0
+    assert ask("population", f"{POLICY}@1", "--rows", "300", "--as-of", "2025-06-16", "--out", "again.parquet") == 0
+    assert Path("p.parquet").read_bytes() == Path("again.parquet").read_bytes()
+    duckdb.connect().execute("COPY (FROM 'p.parquet') TO 'p.csv'")
+    changed = []
+    for i, source in enumerate((["p.parquet"], ["p.csv"], ["p.parquet", "--as-of", "2025-06-16"])):
+        assert ask("simulate", f"{POLICY}@1", "--set", "ratio_joint_operation=0.6", "--population", *source, "--out", f"x{i}") == 0
+        found = json.loads(Path(f"x{i}/summary.json").read_text(encoding="utf-8"))
+        assert not {"unused-column", "no-column"} & {w["kind"] for w in found["warnings"]}
+        changed.append((found["measures"], found["flips"]))
+    assert changed[0] == changed[1] == changed[2]
+    assert changed[0][0][0]["gain"]["rows"] > 0
+
+
+def test_the_instant_of_a_run_stands_instead_of_that_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["simulate", "relation-change@1", "--set", "cooldown_months=6", "--population", "p.parquet", "--as-of", "2025-09-16"]
+    assert ask("population", "relation-change@1", "--rows", "1500", "--as-of", "2025-06-16", "--out", "p.parquet") == 0
+    assert ask(*asked, "--out", "dated") == 0
+    duckdb.connect().execute("COPY (SELECT * EXCLUDE (as_of) FROM 'p.parquet') TO 'plain.parquet'")
+    Path("plain.parquet").replace("p.parquet")
+    assert ask(*asked, "--out", "plain") == 0
+    dated, plain = (json.loads(Path(name, "summary.json").read_text(encoding="utf-8")) for name in ("dated", "plain"))
+    assert dated["flips"]["changed"] > 0
+    assert {e["as_of"] for e in dated["examples"]} == {"2025-09-16T00:00:00+08:00"}
+    for part in ("flips", "examples", "segments"):
+        assert dated[part] == plain[part]
+
+
+def test_a_warning_does_not_name_a_hundred_columns() -> None:
+    population = {"unused_columns": [{"column": f"c{i}", "near": "fact" if i == 9 else None} for i in range(20)], "facts_without_column": ["a", "b"]}
+    (_, unused, _), (_, absent, _) = of_columns(population)
+    assert unused == "Columns that are no fact of this policy were not used: c9 (did you mean fact?), c0, c1, c2, c3, c4, c5, c6 … (20)."
+    assert absent == "No column for: a, b. Unknown in every case."
+    assert list(of_columns({"unused_columns": [], "facts_without_column": []})) == []
+
+
+def test_a_source_is_named_so_that_it_is_found_again() -> None:
+    named = {
+        "/srv/data/a.parquet": "a.parquet", "orders/*.parquet": "orders/*.parquet", "/srv/data/2025-*/a.parquet": "data/2025-*/a.parquet",
+        "*.csv": "*.csv", "/*.csv": "*.csv", "orders/": "orders", "postgresql://me:secret@h/shop#t": "postgresql://me@h/shop#t",
+    }  # fmt: skip
+    assert {source: source_name(source) for source in named} == named

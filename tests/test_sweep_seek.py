@@ -15,7 +15,7 @@ from engine.decide import with_parameters
 from engine.errors import PolicyError
 from engine.library import Library, load
 from simulations.runs.points import Point
-from simulations.runs.replay import amount_of
+from simulations.runs.replay import payable
 from simulations.runs.seek import Goal, Search, SeekOrder, goal, seek
 from simulations.runs.sweep import SweepOrder, Vary, sweep, values_of, vary
 from tests.conftest import put
@@ -71,7 +71,7 @@ def test_every_point_of_a_sweep_is_what_the_engine_says(tmp_path: Path) -> None:
         for point in [{"values": {}, **told["base"]}, *told["points"]]:
             found = answers(panel, with_parameters(panel.task.before, point["values"]), rows)
             assert {k: n for k, n in point["outcomes"].items() if n} == Counter(a["outcome"] for a in found)
-            total = sum((amount_of(a, measure) or Decimal(0) for a in found), Decimal(0))
+            total = sum((payable(a, measure, ("allowed",)) or Decimal(0) for a in found), Decimal(0))
             assert point["measures"] == {"performance": f"{total:f}"}
     assert len({p["measures"]["performance"] for p in told["points"]}) == 6
     assert json.loads(files(tmp_path / "run")["sweep.json"]) == told
@@ -82,7 +82,7 @@ def test_a_sweep_gives_the_same_bytes_again(tmp_path: Path) -> None:
     for name in ("a", "b"):
         sweep(asked, shipped(), tmp_path / name)
     assert files(tmp_path / "a") == files(tmp_path / "b")
-    assert set(files(tmp_path / "a")) == {"manifest.json", "sweep.json", "set-aside.parquet"}
+    assert set(files(tmp_path / "a")) == {"manifest.json", "report.html", "sweep.json", "set-aside.parquet"}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,20 @@ def test_a_range_goes_with_a_number() -> None:
     policy = shipped().version("rebate-calculation", 1).policy
     with pytest.raises(PolicyError, match="`period_pattern` is text, a range goes with a number"):
         values_of(Vary(parameter="period_pattern", values="1..3"), policy)
+
+
+def test_what_is_to_be_doubted_is_said(windows: tuple[Library, str], tmp_path: Path) -> None:
+    """Few cases, rows that do not fit, parameters without a value; a parameter that the sweep gives a value is not among them."""
+    found, source = windows
+    Path(source).write_text(Path(source).read_text().splitlines()[0] + "\na,1\nb,much\n")
+    asked = SweepOrder(policy="window", base={"version": 1}, vary=[vary("middle=1..3")], population={"source": source}, as_of=AS_OF)
+    told = sweep(asked, found, tmp_path / "run")
+    assert [w["kind"] for w in told["warnings"]] == ["small-sample", "set-aside"]
+    assert "These numbers rest on 1 case;" in told["warnings"][0]["en"]
+    [reason] = told["population"]["reasons"]
+    assert (reason["column"], reason["rows"]) == ("number", 1)
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert all(w[language] in page for w in told["warnings"] for language in ("en", "zh"))
 
 
 # -- goal seek ---------------------------------------------------------------------------------------------------------------------------
@@ -147,6 +161,13 @@ def test_a_goal_of_money_with_the_steps_of_its_parameter(tmp_path: Path) -> None
     assert len(told["points"]) < 60
 
 
+def test_a_seek_gives_the_same_bytes_again(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        seek(seeking(goal="denied <= 130"), shipped(), tmp_path / name)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert set(files(tmp_path / "a")) == {"manifest.json", "report.html", "seek.json", "set-aside.parquet"}
+
+
 @pytest.mark.parametrize(("text", "status"), [("denied <= 0", "unreachable"), ("allowed >= 0.5%", "always"), ("allowed > 100%", "unreachable")])
 def test_goals_that_all_values_or_none_meet(text: str, status: str, tmp_path: Path) -> None:
     told = seek(seeking(goal=text), shipped(), tmp_path / "run")
@@ -162,6 +183,7 @@ def test_what_is_not_monotone_is_said(windows: tuple[Library, str], tmp_path: Pa
     assert not told["monotone"]
     assert (told["found"], told["beyond"]) == ("4", "3")
     assert "other values may do as well" in told["sentence"]["en"]
+    assert "not-monotone" in [w["kind"] for w in told["warnings"]]
     assert [int(p["quantity"]) for p in told["points"] if p["value"] in ("3", "4")] == [14, 15]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections import Counter
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,9 +15,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from engine.check import check_text
 from engine.decide import Program
 from engine.errors import PolicyError, RuleFileError
-from engine.library import Library, check_text, load
+from engine.library import Library, load
 from engine.policy import Policy
 from engine.source import parse
 from engine.types import ROUNDING, SHANGHAI
@@ -510,3 +512,25 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_the_library_ignores_declarations() -> None:
     assert isinstance(LIBRARY, Library)
     assert not LIBRARY.faults
+
+
+def test_a_file_that_may_not_grow_is_told_plainly(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(PolicyError) as error:
+            synthetic.generate(check_text(RULES), 20_000, 7, duckdb.connect(), tmp_path / "p.parquet", None, AS_OF)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = "the disk is full, or the file may not grow any more; free some space, or give another folder; nothing half-written was left"
+    assert str(error.value) == said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_for_later_has_the_instant_in_every_row(tmp_path: Path) -> None:
+    policy, connection, path = check_text(RULES), duckdb.connect(), tmp_path / "p.parquet"
+    synthetic.generate(policy, 500, 7, connection, path, None, AS_OF)
+    plain = connection.execute(f"SELECT * FROM '{path}'").fetchall()
+    synthetic.generate(policy, 500, 7, connection, path, None, AS_OF, dated=True)
+    assert connection.execute(f"SELECT DISTINCT as_of FROM '{path}'").fetchall() == [(AS_OF,)]
+    assert connection.execute(f"SELECT * EXCLUDE (as_of) FROM '{path}'").fetchall() == plain

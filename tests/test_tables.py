@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.check import check_text
 from engine.clock import instant
 from engine.decide import Program
 from engine.errors import EvaluationError, Place
-from engine.library import check_text
 from engine.literals import LiteralFault, cell
 from engine.policy import Cell, ScaleDef, TableDef, TableRow
 from engine.tables import TableIndex, resolve, scale_amount

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from simulations.report import words
 from simulations.report.figures import Both
+from simulations.report.terms import TERMS
 from simulations.report.words import EFFECTS, KINDS, OUTCOMES, STATES, WORDS, cases, cut, filled, listed, named, say, spans
 
 ROOT = Path(words.__file__).parent
@@ -26,10 +27,15 @@ def test_both_languages_say_it_with_the_same_placeholders(key: str) -> None:
 
 
 def test_every_word_is_used() -> None:
-    sources = [ROOT / "words.py", *(ROOT / f"{n}.py" for n in ("report", "headline", "movement", "comparison")), ROOT / "templates" / "report.html"]
+    sources = [*ROOT.glob("*.py"), *(ROOT / "templates").glob("*.html")]
     text = "\n".join(p.read_text(encoding="utf-8") for p in sources)
     unused = [k for k in WORDS if len(re.findall(rf'"{k}"', text)) < 2 and f"words.{k}" not in text and f"'{k}'" not in text]
     assert unused == []
+
+
+def test_no_word_stands_twice() -> None:
+    own = re.findall(r'^    "([^"]+)": ', (ROOT / "words.py").read_text(encoding="utf-8").partition("\nWORDS = {")[2], re.MULTILINE)
+    assert len(own) == len(set(own)) == len(WORDS) - len(TERMS)
 
 
 def test_every_outcome_state_effect_and_kind_has_words_in_both_languages() -> None:

@@ -9,7 +9,7 @@ import duckdb
 from engine.errors import did_you_mean
 from engine.policy import FactDef, Policy
 from engine.types import DATETIME, Field
-from simulations.population import checks, spelling
+from simulations.population import checks, records, spelling
 from simulations.population.checks import Check, Raw, Reading, Unfit
 from simulations.population.columns import AS_OF, CASE_ID, PARTNER, SEGMENT
 from simulations.population.mapping import Mapping
@@ -76,12 +76,17 @@ class Binding:
 
     def _column(self, own: str, mapped: str | None, place: tuple[str, ...]) -> Raw | None:
         """The column that the mapping names, which must be there, or the one with its own name. JSON lines have what their first lines have."""
-        if self.source.kind == "json" and mapped is None and own not in self.source.columns and own not in (CASE_ID, *self.policy.facts):
+        if self.source.kind == "json" and mapped is None and own not in (CASE_ID, *self.policy.facts) and not self._has_label(own):
             return None
         found = self.scan.column(mapped or own)
         if found is None and mapped is not None:
             self._misfit(self.mapping.place(*place), f"`{self.source.name}` has no column `{mapped}`", self.scan.nearest(mapped))
         return found
+
+    def _has_label(self, name: str) -> bool:
+        """Whether the first JSON lines have a key that is more than the object which holds facts (`partner`, with `id` and `kind` in it)."""
+        holds_facts = any(fact.startswith(f"{name}.") for fact in self.policy.facts)
+        return name in self.source.columns and not (holds_facts and isinstance(self.source.columns[name], dict))
 
     def _case_id(self, mapped: str | None) -> None:
         raw = self._column(CASE_ID, mapped, ("id",))
@@ -96,6 +101,7 @@ class Binding:
 
     def _label(self, name: str, raw: Raw) -> None:
         """Any single value as text, for ids, partners and groups."""
+        self.scan.labels.add(raw.label)
         if raw.kind == "json":
             single = f"left({checks.json_text(raw)}, 1) NOT IN ('[', '{{', 'n')"
             self.plain[name] = self.scan.let(f"CASE WHEN {single} THEN ltrim(json_extract_string({raw.sql}, '$'), chr(1)) END")
@@ -109,7 +115,7 @@ class Binding:
         if raw.kind == "typed" and raw.type.id == "date":
             raw = replace(raw, sql=f"CAST({raw.sql} AS TIMESTAMP)", type=duckdb.type("TIMESTAMP"))
         try:
-            found = checks.reading(Field(AS_OF, DATETIME), raw, self.why)
+            found = records.reading(Field(AS_OF, DATETIME), raw, self.why)
         except Unfit as unfit:
             self._misfit(self.source.name, unfit.message, "store it as a date, as a timestamp with its zone, or as text")
             return
@@ -129,7 +135,7 @@ class Binding:
             return
         raw = self.scan.fact(fact, raw)
         try:
-            self.facts[name] = checks.reading(fact, raw, self.why)
+            self.facts[name] = records.reading(fact, raw, self.why)
         except Unfit as unfit:
             place = self.mapping.place("facts", name) if mapped else self.source.name
             self._misfit(place, unfit.message, unfit.help)

@@ -27,13 +27,16 @@ from simulations.population.spelling import literal
 
 Step = Callable[[str], None]
 _COPY = "population.parquet"
+#: So many reasons are told where no row fits.
+_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
     """A population that was read. `table` is its view on the connection; `rows` counts those of the source, `used` those of the table.
 
-    `digest` names the bytes of the files, or of the canonical rows of a table. `unused` are columns of the source that nothing was taken from.
+    `digest` names the bytes of the files, or of the canonical rows of a table. `unused` are columns of the source that nothing was taken from,
+    `absent` facts of the policy that no column gives.
     """
 
     table: str
@@ -48,6 +51,7 @@ class Population:
     has_partner: bool
     segments: tuple[str, ...]
     unused: tuple[str, ...]
+    absent: tuple[str, ...]
 
 
 def read(
@@ -97,15 +101,17 @@ def _read(
         if used == 0:
             most = aside.reasons[0]
             column = f"column `{most.column}`: " if most.column else ""
-            raise refuse(source.name, f"none of the {rows} rows fits; most often {column}{most.reason}", f"the list of all: {aside.listing.name}")
+            raise refuse(source.name, f"none of the {rows} rows fits; most often {column}{most.reason}", f"what keeps them out:\n    {aside.told(_TOLD)}")
         profile = measures.profile(used, AS_OF in binding.plain)
         say("take over")
         digest = _take_over(binding, measures, aside, profile, connection, folder, table)
     finally:
         clear(connection)
     segments = tuple(n.removeprefix(SEGMENT) for n in binding.plain if n.startswith(SEGMENT))
+    absent = tuple(name for name in policy.facts if name not in binding.facts)
     return Population(
         table, source.name, digest, rows, used, aside.rows, aside.reasons, aside.listing, profile, PARTNER in binding.plain, segments, binding.scan.unused(),
+        absent,
     )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Lists of a source as facts: sets, lists of text and lists of record, item by item. See simulations/population/checks.py for the parts."""
+"""Raw columns of a source as facts: single values, and sets, lists of text and lists of record item by item.
+
+See simulations/population/checks.py for the parts, and simulations/population/scalars.py for single values.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +14,49 @@ from engine.types import TEXT, EnumType, Field, ListType, RecordType, SetType, T
 from simulations.population import checks, documents
 from simulations.population.checks import Check, Raw, Reading, Unfit
 from simulations.population.columns import UNKNOWN, quoted, record_of
+from simulations.population.scalars import Scalar
 from simulations.population.spelling import Why, literals
+
+#: A word that needs no quotes in a list; a list of such; words that stand for something else.
+_WORD = r"[\pL_][\pL\pN_.-]*"
+_WORDS = rf"\[{_WORD}(, ?{_WORD})*\]"
+_NO_WORD = r"(?i)[\[ ,](null|true|false|nan|inf|infinity)[\],]"
 
 
 def reading(of: FactDef | Field, raw: Raw, why: Why) -> Reading:
-    """Read a raw column as a list. Raises Unfit where it cannot be one, or a field of it does not fit."""
+    """Read a raw column as a fact. Raises Unfit where its type is wrong as a whole, or that of a field of it."""
+    if raw.kind == "typed" and raw.type.id == "null":  # nothing but NULL was ever written
+        raw = replace(raw, kind="text", sql=f"CAST({raw.sql} AS VARCHAR)")
+    if isinstance(of.type, (SetType, ListType)):
+        return _listed(of, raw, why)
+    return Scalar(of, raw, why).reading()
+
+
+def _listed(of: FactDef | Field, raw: Raw, why: Why) -> Reading:
     if raw.kind == "typed" and raw.type.id == "varchar":
         raw = replace(raw, kind="text")
     if raw.kind == "typed" and raw.type.id != "list":
         raise Unfit(f"column `{raw.label}` is {raw.type}, `{of.name}` is {of.type}", "store it as a list, or as the JSON text of one")
-    shown = checks.shown(raw)
+    shown, record = checks.shown(raw), record_of(of.type)
     if raw.kind == "text":
         raw = replace(raw, kind="json", sql=raw.let(_parsed(of, raw)), companion=None)
-    record = record_of(of.type)
     return _records(of, record, raw, shown, why) if record else _scalars(of, raw, shown, why)
 
 
 def _parsed(of: FactDef | Field, raw: Raw) -> str:
     """The JSON of a text column. NULL is `null` where that is allowed, else an absent value; what is no JSON becomes a JSON text, which is no list."""
-    parsed = f"coalesce(try_cast({documents.marked(raw.sql)} AS JSON), '\"\"'::JSON)"
+    found = [f"try_cast({documents.marked(raw.sql)} AS JSON)", *([] if record_of(of.type) else [_words(raw.sql)]), "'\"\"'::JSON"]
+    parsed = f"coalesce({', '.join(found)})"
     if not of.nullable:
         return f"CASE WHEN {raw.sql} IS NOT NULL THEN {parsed} END"
     unknown = f"WHEN {raw.companion} AND {raw.sql} IS NULL THEN NULL " if raw.companion else ""
     return f"CASE {unknown}WHEN {raw.sql} IS NULL THEN 'null'::JSON ELSE {parsed} END"
+
+
+def _words(s: str) -> str:
+    """The JSON of a list of bare words, as DuckDB writes one into CSV: [a, b]. NULL for all else, and where a word may mean something else."""
+    plain = f"regexp_full_match({s}, '{_WORDS}') AND NOT regexp_matches({s}, '{_NO_WORD}')"
+    return f"CASE WHEN {plain} THEN try_cast(regexp_replace({s}, '{_WORD}', '\"\\0\"', 'g') AS JSON) END"
 
 
 def _items(raw: Raw, inside: str | None) -> str:
@@ -59,8 +82,14 @@ def _head(of: FactDef | Field, raw: Raw, items: str, why: Why) -> list[str]:
     """Why a row has no list, or one that is too long."""
     lines = [*checks.absent(raw, of, why), *checks.contradiction(raw, of, why)]
     if raw.kind == "json":
-        lines.append(f"WHEN NOT {_is_list(raw)} THEN {why('no list', '不是列表')}")
+        lines.append(f"WHEN NOT {_is_list(raw)} THEN {_no_list(of, why)}")
     return [*lines, f"WHEN len({items}) > {MAX_ITEMS} THEN {why(f'more than {MAX_ITEMS} items', f'超过 {MAX_ITEMS} 项')}"]
+
+
+def _no_list(of: FactDef | Field, why: Why) -> str:
+    record = record_of(of.type)
+    example = f'[{{"{record.fields[0].name}": …}}, …]' if record else '["a", "b"]'
+    return why(f"no list; written as {example}", f"不是列表；应写作 {example}")
 
 
 def _null(of: FactDef | Field, raw: Raw) -> str:
@@ -75,7 +104,7 @@ def _scalars(of: FactDef | Field, raw: Raw, shown: str, why: Why) -> Reading:
     item, variable = _item_of(t), _variable(raw)
     child = raw.type.children[0][1] if raw.kind == "typed" else None
     inner_raw = Raw(variable, raw.kind, f"{raw.label}[]", child, pairs=raw.pairs, in_list=True, hidden=raw.hidden)
-    inner = checks.reading(Field(of.name, item), inner_raw, why)
+    inner = reading(Field(of.name, item), inner_raw, why)
     items = _items(raw, None)
     texts = items if inner.value == variable else raw.let(f"list_transform({items}, lambda {variable}: {inner.value})")
     lines = _head(of, raw, items, why)
@@ -140,7 +169,7 @@ def _records(of: FactDef | Field, record: RecordType, raw: Raw, shown: str, why:
     found = [Check(raw.label, checks.case(_head(of, raw, items, why)), shown), Check(f"{raw.label}[]", _first(items, variable, shape), "NULL")]
     for f in record.fields:
         inner_raw = raws[f.name]
-        fields[f.name] = inner = Reading(f, "NULL", (), "true") if inner_raw is None else checks.reading(f, inner_raw, why)
+        fields[f.name] = inner = Reading(f, "NULL", (), "true") if inner_raw is None else reading(f, inner_raw, why)
         found += _folded(inner, items, variable)
     plain = items if raw.kind == "typed" and _as_they_are(record, raw, raws, fields) else None
     differs = " OR ".join(dict.fromkeys(any_of(items, variable, r.differs) for r in fields.values()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from collections.abc import Mapping as Map
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +29,7 @@ class Scan:
         self.places: list[documents.Keys] = []
         self.names: list[str] = []
         self.used: set[str] = set()
+        self.labels: set[str] = set()
 
     def let(self, sql: str) -> str:
         """A name for an expression, computed once a row."""
@@ -39,7 +42,6 @@ class Scan:
             first = len(self.places)
             self.places += places
             self.names.append(name)
-            self.used.add(name.split(".", maxsplit=1)[0])
             values = [f"{_VALUES}[{first + i + 1}]" for i in range(len(places))]
             sql = values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
             return Raw(self.let(sql), "json", name, let=self.let)
@@ -49,7 +51,7 @@ class Scan:
         sql, t = found
         own = sql.startswith(quoted(name)) and name in self.source.columns
         label = name if own else sql.replace('"', "")
-        self.used.add(name if own else next(c for c in self.source.columns if sql.startswith(quoted(c))))
+        self.used.add(sql)
         return Raw(sql, "text" if self.source.kind == "csv" else "typed", label, t, let=self.let)
 
     def fact(self, of: FactDef, found: Raw) -> Raw:
@@ -57,7 +59,7 @@ class Scan:
         model = self.mapping.model
         companion = None
         if self.source.kind != "json" and of.nullable and UNKNOWN + of.name in self.source.columns:
-            self.used.add(UNKNOWN + of.name)
+            self.used.add(quoted(UNKNOWN + of.name))
             companion = f"try_cast({quoted(UNKNOWN + of.name)} AS BOOLEAN)"
         pairs, pattern = dict(model.values.get(of.name, {})), model.dates.get(of.name)
         return replace(found, companion=companion, pairs=pairs, pattern=pattern, fen=of.name in model.fen, hidden=of.sensitive)
@@ -70,7 +72,8 @@ class Scan:
         found = [Check("", f"CASE WHEN {_JSON} IS NULL THEN {no_line} END", f"left({_LINE}, 40)")]
         no_object, twice = why("no object", "不是对象"), why("a key stands twice", "键重复")
         for i, keys in enumerate(documents.objects(self.names), 1):
-            kind = "" if not keys else f"WHEN {_TYPES}[{i}] <> 'OBJECT' THEN {no_object} "
+            wrong = "= 'ARRAY'" if keys[:1] == keys and self.labels.intersection(keys) else "<> 'OBJECT'"  # an id, beside facts that begin with its name
+            kind = "" if not keys else f"WHEN {_TYPES}[{i}] {wrong} THEN {no_object} "
             lines = f"CASE {kind}WHEN len({_KEYS}[{i}]) <> list_unique({_KEYS}[{i}]) THEN {twice} END"
             text = f"json_extract_string({_JSON}, {literal(documents.path(keys))})"
             found.append(Check(".".join(keys), lines, f"left({documents.unmarked(text)}, 40)" if keys else f"left({_LINE}, 40)"))
@@ -109,11 +112,30 @@ class Scan:
         return base
 
     def unused(self) -> tuple[str, ...]:
-        """The columns of a source that nothing is taken from."""
-        return tuple(name for name in self.source.columns if name not in self.used)
+        """The columns of a source that nothing is taken from; fields of a struct or object, of which only a part is taken, by their dotted names."""
+        columns = self.source.columns
+        if self.source.kind == "json":
+            return tuple(_strange((), columns, documents.objects(self.names)))
+        return tuple(name for column, t in columns.items() for name in self._untaken(column, quoted(column), t))
+
+    def _untaken(self, name: str, sql: str, t: Any) -> Iterator[str]:
+        if any(used.startswith(f"{sql}.") for used in self.used):
+            for child, inner in t.children:
+                yield from self._untaken(f"{name}.{child}", f"{sql}.{quoted(child)}", inner)
+        elif sql not in self.used:
+            yield name
 
     def nearest(self, name: str) -> str | None:
         """A help line for a column that is not there."""
         columns: dict[str, Any] = self.source.columns
         return did_you_mean(name, columns, "columns: " + ", ".join(list(columns)[:20]) + (", …" if len(columns) > 20 else ""))
 
+
+def _strange(place: documents.Keys, found: Map[str, Any], known: Map[documents.Keys, set[str]]) -> Iterator[str]:
+    """The keys of objects that no wanted name has, as dotted names."""
+    for key, inside in found.items():
+        here = (*place, key)
+        if key not in known[place]:
+            yield ".".join(here)
+        elif isinstance(inside, dict) and here in known:
+            yield from _strange(here, inside, known)

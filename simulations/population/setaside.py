@@ -67,6 +67,17 @@ class SetAside:
             conditions.append(f"{self.binding.plain[CASE_ID]} NOT IN (SELECT id FROM {_IDS})")
         return " AND ".join(conditions)
 
+    def told(self, most: int) -> str:
+        """The most frequent reasons, one a line, each with the first value that has it."""
+        table = staging.table(self.listing)
+        query = f'SELECT "column", reason, count(*), arg_min(value, row), min(row) FROM {table} GROUP BY ALL ORDER BY 3 DESC, 1, 2'
+        found = self.connection.execute(f"{query} LIMIT {most + 1}").fetchall()
+        lines = []
+        for column, reason, rows, value, row in found[:most]:
+            first = f"`{value}` in row {row}" if value is not None else f"row {row}"
+            lines.append(f"{rows} × {f'column `{column}`: ' if column else ''}{reason} (first: {first})")
+        return "\n    ".join([*lines, *(["…"] if len(found) > most else [])])
+
     def _note_twice(self) -> bool:
         """Ids that stand twice: nobody can say which of the rows is right, so all of them go."""
         case_id = self.binding.plain[CASE_ID]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any, Literal
 import duckdb
 
 from engine.errors import did_you_mean
-from simulations.population import postgres
+from simulations.population import postgres, staging
 from simulations.population.columns import quoted
 from simulations.population.misfits import refuse
 from simulations.population.spelling import literal, literals
@@ -37,7 +38,7 @@ _TABLES = """
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An open source. `columns` are its names and DuckDB types (of JSON lines: the keys of the first ones, without types); `table` is an item of a FROM.
+    """An open source. `table` is an item of a FROM; `columns` are its names and DuckDB types (of JSON lines: the keys of the first ones, and what is in them).
 
     `digest` is None for a table: it is that of what is read. `collecting` is `table` once more, for CSV: a query over it leaves the lines that are
     no CSV in the temporary table REJECTS.
@@ -139,12 +140,13 @@ def digest(files: list[Path]) -> str:
 
 
 def _keys(table: str, connection: duckdb.DuckDBPyConnection, place: str) -> dict[str, Any]:
-    """The keys of the first lines of JSON: enough to say which nothing is taken from."""
-    first = f"SELECT unnest(json_keys(json)) AS key FROM (FROM {table} LIMIT {_SAMPLE}) WHERE json_type(json) = 'OBJECT'"
+    """The keys of the first lines of JSON: enough to say which nothing is taken from. A key that always has an object has the keys in it as a dict."""
     try:
-        return {key: None for (key,) in connection.execute(f"SELECT DISTINCT key FROM ({first}) ORDER BY key").fetchall()}
+        row = connection.execute(f"SELECT json_group_structure(json) FROM (FROM {table} LIMIT {_SAMPLE}) WHERE json_type(json) = 'OBJECT'").fetchone()
     except duckdb.Error as error:
         raise unreadable(place, error) from None
+    found = json.loads(row[0]) if row is not None and row[0] else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _check_header(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
@@ -174,8 +176,8 @@ def unreadable(place: str, error: Exception) -> Exception:
     """What DuckDB or the system said about a source, in one line."""
     said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     lower = str(error).lower()
-    if "no space left" in lower or "disk quota" in lower or "max_temp_directory_size" in lower or "failed to offload" in lower:
-        return refuse(place, "the disk is full", "free some space, or give another folder; nothing half-written was left")
+    if staging.is_full(error):
+        return refuse(place, staging.FULL, staging.FREE)
     if "out of memory" in lower:
         return refuse(place, "the memory limit is reached", "raise the memory limit, or give DuckDB a folder for temporary files")
     if "utf" in lower and "csv" in lower:

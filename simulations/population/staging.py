@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import duckdb
 
 from simulations.population.spelling import literal
+
+#: What is said of a disk that is full, and what to do.
+FULL, FREE = "the disk is full, or the file may not grow any more", "free some space, or give another folder; nothing half-written was left"
+_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+#: How DuckDB writes it down.
+_SAID = ("no space left", "disk quota", "file too large", "max_temp_directory_size", "failed to offload", *(f'"errno":"{n}"' for n in _NO_SPACE))
 
 
 def write(query: str, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
@@ -18,6 +25,11 @@ def write(query: str, path: Path, connection: duckdb.DuckDBPyConnection) -> None
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error of DuckDB or the system says that no more can be written."""
+    return (isinstance(error, OSError) and error.errno in _NO_SPACE) or any(said in str(error).lower() for said in _SAID)
 
 
 def table(path: Path) -> str:

@@ -37,7 +37,8 @@ from simulations.reading.lowered import (
     never,
     number,
 )
-from simulations.reading.lowering import ROW, Lowering
+from simulations.reading.lowering import Lowering
+from simulations.reading.scopes import ROW
 from simulations.reading.stages import Stages
 
 #: The versions of a used policy by the business days on which each is in force: first day, first day after (None: open).
@@ -66,8 +67,10 @@ class Facts:
             shape = replace(shape, maybe=False, kinds=0, low=None)
         low = None if shape.low is None else constant(shape.low, fact.type)
         blank = blank_of(fact.type.item) if shape.maybe and isinstance(fact.type, ListType) else None
+        with self.stages.part(f"fact {name}"):
+            value = self._narrowed(self.source[name], shape)
         return Lowered(
-            fact.type, self._narrowed(self.source[name], shape), shape.maybe, shape.kinds, flag, None, shape.null, low, None, shape.digits, shape.places,
+            fact.type, value, shape.maybe, shape.kinds, flag, None, shape.null, low, None, shape.digits, shape.places,
             shape=shape.item, blank=blank,
         )  # fmt: skip
 

@@ -10,10 +10,11 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from engine.kleene import Unknown, k_table
+from engine.lookups import k_table
 from engine.policy import ScaleDef, TableDef
 from engine.tables import TableIndex, scale_amount
 from engine.types import BOOL, BoolType, EnumType, ListType, MapType, RecordType, Type
+from engine.unknown import Unknown
 from simulations.reading.arrays import Bind
 from simulations.reading.bounds import either_of
 from simulations.reading.items import item_of

@@ -6,50 +6,34 @@ What a node means is what the engine makes of it when something may be unknown (
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 
 from engine import syntax as s
 from engine.plan import Rule, plan
 from engine.policy import Policy
-from engine.types import BOOL, TEXT, EnumType, ListType, MapType, SetType
-from simulations.reading import each, lists, logic, lookups, numbers, texts
+from engine.types import BOOL, TEXT, ListType, MapType, SetType
+from simulations.reading import calls, each, lists, logic, lookups, numbers
 from simulations.reading.aggregates import Items, all_of, any_of, count, outermost, total
 from simulations.reading.arrays import bind_inside
 from simulations.reading.dates import Dates
 from simulations.reading.items import Body
-from simulations.reading.lowered import UNSET, Flag, Lowered, NotLowered, choose, condition, constant, mask_of, never, truth
-from simulations.reading.stages import Stages
+from simulations.reading.lowered import UNSET, Lowered, choose, condition, constant, never, truth
+from simulations.reading.outcomes import Decision, decided, with_target
+from simulations.reading.scopes import ROW, Scope, block
+from simulations.reading.stages import FOR, Stages
 
-_DATES = {
-    "date", "start_of_day", "add_days", "add_months", "add_working_days", "working_days_between", "is_working_day", "days_between", "minutes_between",
-    "year", "month", "day",
-}  # fmt: skip
 _GROWING = (s.Arithmetic, s.Call, s.If, s.First, s.Aggregate, s.Negative)
-_TEXTS = {"length", "upper", "lower", "matches"}
 
 
-@dataclass(frozen=True)
-class Scope:
-    """Where an expression stands: the variables of the lists around it, and the running sums of the `each` block around it."""
-
-    variables: Mapping[str, Lowered] = field(default_factory=dict)
-    preceding: Mapping[Any, Lowered] = field(default_factory=dict)
-
-    @property
-    def inner(self) -> bool:
-        return bool(self.variables)
-
-    def having(self, name: str, value: Lowered) -> Scope:
-        return Scope({**self.variables, name: value}, self.preceding)
-
-
-ROW = Scope()
-#: Outcomes by their code.
-OUTCOMES = ("allowed", "review", "denied", "undetermined", "error")
+def called(rule: Rule) -> str:
+    """What a rule is called where a query is explained: by its code; a line of a `first` as `class#2`."""
+    if rule.effect != "transition":
+        return f"rule {rule.code}"
+    code = rule.code.removeprefix("→")
+    return f"line {code}" if "#" in code else f"transition {code}"
 
 
 class Lowering:
@@ -61,29 +45,41 @@ class Lowering:
         self.rules: dict[str, Rule] = {r.code: r for r in self.plan.rules}
         self._values: dict[str, Lowered] = {}
         self._fired: dict[str, Lowered] = {}
-        self._decision: Lowered | None = None
-        self._code: ir.Value = small(0)
+        self._decision: Decision | None = None
 
     # -- named parts ---------------------------------------------------------------------------------------------------------------
 
     def value(self, name: str) -> Lowered:
         """A formula or output."""
         if name not in self._values:
-            self._values[name] = self.bound(self.node(self.plan.values[name], ROW))
+            made = f"{'output' if name in self.policy.outputs else 'formula'} {name}"
+            self._values[name] = self._part(made, lambda: self.node(self.plan.values[name], ROW))
         return self._values[name]
 
     def fired(self, code: str) -> Lowered:
         """Is a requirement violated, or does a transition (code with an arrow) apply?"""
         if code not in self._fired:
             rule = self.rules[code]
-            found = self.node(rule.condition, ROW)
-            if rule.fires_on_unset and found.maybe and found.kinds & UNSET:
-                leaning = self._leaning(rule.condition, True)
-                unset = (found.why & UNSET) != 0
-                value = choose([(unset, leaning.value)], found.value)
-                found = truth(value, found, leaning)
-            self._fired[code] = self.bound(found)
+            self._fired[code] = self._part(called(rule), lambda: self._fires(rule))
         return self._fired[code]
+
+    def _fires(self, rule: Rule) -> Lowered:
+        found = self.node(rule.condition, ROW)
+        if rule.fires_on_unset and found.maybe and found.kinds & UNSET:
+            leaning = self._leaning(rule.condition, True)
+            unset = (found.why & UNSET) != 0
+            value = choose([(unset, leaning.value)], found.value)
+            found = truth(value, found, leaning)
+        return found
+
+    def _part(self, text: str, made: Callable[[], Lowered]) -> Lowered:
+        """A part of the rules, bound; the steps say what they are for."""
+        with self.stages.part(FOR + text):
+            found = self.bound(made())
+        self.stages.tell(found.value, text)
+        self.stages.tell(found.flag, f"{text}: is it unknown?")
+        self.stages.tell(found.mask, f"{text}: what it waits for")
+        return found
 
     def _leaning(self, node: s.Node, to: bool) -> Lowered:
         """A condition in which whatever an unset parameter leaves open counts as one truth value."""
@@ -101,44 +97,25 @@ class Lowering:
 
     def outcome(self) -> Lowered:
         """allowed, review or denied; unknown while it is undetermined."""
-        if self._decision is None:
-            self._decision = self._decided()
-        return self._decision
-
-    def _decided(self) -> Lowered:
-        by_effect = {e: [self.fired(r.code) for r in self.plan.rules if r.effect == e] for e in ("deny", "undetermined", "review")}
-        denied, stopped, reviewed = (logic.disjunction(by_effect[e]) for e in ("deny", "undetermined", "review"))
-        t = EnumType(("allowed", "review", "denied"))
-        word = {w: constant(w, t) for w in t.values}
-        parts = [p for p in (denied, stopped, reviewed) if p.maybe]
-        holds = {name: sure(f) for name, f in (("denied", denied), ("stopped", stopped), ("reviewed", reviewed))}
-        open_ = {name: condition(f.unknown) if f.maybe else False for name, f in (("denied", denied), ("stopped", stopped), ("reviewed", reviewed))}
-        null = never(t, 0).value
-
-        def cases(denied: Any, review: Any, allowed: Any, waiting: Any) -> ir.Value:
-            lines = [(holds["denied"], denied), (holds["stopped"], waiting), (open_["denied"], waiting), (open_["stopped"], waiting)]
-            return choose([*lines, (holds["reviewed"], review), (open_["reviewed"], waiting)], allowed)
-
-        value = cases(word["denied"].value, word["review"].value, word["allowed"].value, null)
-        self._code = cases(*(small(OUTCOMES.index(w)) for w in ("denied", "review", "allowed", "undetermined")))
-        maybe = bool(parts) or not (stopped.is_static and not stopped.static)
-        kinds, mask = mask_of(value.isnull(), *parts)
-        found = self.bound(Lowered(t, value, maybe, kinds, None, mask))
-        if self.policy.machine is None:
-            return found
-        target = self.value("next_state")
-        if not target.maybe:
-            return found
-        going = found.value.isin(["allowed", "review"]).fill_null(False)
-        value = choose([(going & condition(target.unknown), null)], found.value)
-        self._code = choose([(going & condition(target.unknown), small(OUTCOMES.index("undetermined")))], self._code)
-        kinds, mask = mask_of(value.isnull(), found, target)
-        return self.bound(Lowered(t, value, True, kinds, None, mask))
+        return self._decided().outcome
 
     def code(self) -> ir.Value:
-        """The outcome as its place in OUTCOMES: what is counted millions of times is quicker as a small number."""
-        self.outcome()
-        return self._code
+        """The outcome as its place in OUTCOMES."""
+        return self._decided().code
+
+    def _decided(self) -> Decision:
+        if self._decision is not None:
+            return self._decision
+        with self.stages.part("outcome"):
+            by_effect = {e: [self.fired(r.code) for r in self.plan.rules if r.effect == e] for e in ("deny", "undetermined", "review")}
+            found = self._bound(decided(*(logic.disjunction(fired) for fired in by_effect.values())))
+            if self.policy.machine is not None and (target := self.value("next_state")).maybe:
+                found = self._bound(with_target(found, target))
+            self._decision = found
+        return found
+
+    def _bound(self, decision: Decision) -> Decision:
+        return replace(decision, outcome=self.bound(decision.outcome))
 
     def output(self, name: str) -> Lowered:
         """The value of an output; the next state of a machine only where the event is not denied."""
@@ -258,24 +235,7 @@ class Lowering:
         return numbers.negation(self.node(node.item, scope), node.type)
 
     def _call(self, node: s.Call, scope: Scope) -> Lowered:
-        arguments = self.all(node.arguments, scope)
-        name = node.function
-        if name in _DATES:
-            return self.dates.call(name, arguments, node.type, self.bind(scope))
-        if name in _TEXTS:
-            return texts.call(name, arguments, node.type)
-        if name in ("round_half_up", "floor", "ceil"):
-            places = arguments[1].static if len(arguments) > 1 else 0
-            if places is ...:
-                raise NotLowered("the number of places of a rounding is not fixed")
-            return numbers.rounded(name, arguments[0], places, node.type)
-        if name == "divide":
-            return numbers.divided(arguments[0], arguments[1], arguments[2].static, node.type, self.bind(scope))
-        if name == "abs":
-            return numbers.absolute(arguments[0], node.type)
-        if name in ("min", "max"):
-            return numbers.extreme(name == "max", arguments, node.type)
-        return lists.call(name, arguments, node.type, self.bind(scope))
+        return calls.call(node.function, self.all(node.arguments, scope), node.type, self.dates, self.bind(scope))
 
     # -- lists ---------------------------------------------------------------------------------------------------------------------
 
@@ -310,35 +270,8 @@ class Lowering:
 
     def _each(self, node: s.Each, scope: Scope) -> Lowered:
         assert isinstance(node.type, ListType)
-
-        def body(n: s.Node) -> Body:
-            return lambda item: self.node(n, scope.having(node.variable, item))
-
-        def step(n: s.Node) -> each.Step:
-            return lambda item, lets: self.node(n, Scope({**scope.variables, node.variable: item, **lets}, scope.preceding))
-
-        def let(n: s.Node) -> Callable[[Lowered, Mapping[str, Lowered], Mapping[Any, Lowered]], Lowered]:
-            return lambda item, lets, sums: self.node(n, Scope({**scope.variables, node.variable: item, **lets}, {**scope.preceding, **sums}))
-
-        done: set[str] = set()
-        made = []
-        for name, value in node.lets:
-            sums = {n: step(n.value) for n in s.walk(value) if isinstance(n, s.Preceding)}
-            for n in sums:
-                later = {v.name for v in s.walk(n.value) if isinstance(v, s.Variable)} & ({n for n, _ in node.lets} - done)
-                if later:
-                    raise NotLowered(f"`preceding` of `{name}` rests on itself, which SQL cannot say without a loop")
-            made.append((name, let(value), sums))
-            done.add(name)
-        block = each.Block(
-            where=None if node.where is None else body(node.where),
-            order=[(body(key), descending) for key, descending in node.order],
-            lets=made,
-            keep=None if node.keep is None else step(node.keep),
-            rows=[(None if row.when is None else step(row.when), [step(v) for v in row.values]) for row in node.rows],
-            whole=node.whole,
-        )
-        return each.Each(self.node(node.source, scope), node.variable, block, node.type, self.bind(scope)).lowered()
+        parts = block(node, scope, self.node)
+        return each.Each(self.node(node.source, scope), node.variable, parts, node.type, self.bind(scope)).lowered()
 
     def _preceding(self, node: s.Preceding, scope: Scope) -> Lowered:
         return scope.preceding[node]
@@ -346,10 +279,14 @@ class Lowering:
     # -- look-ups and rules --------------------------------------------------------------------------------------------------------
 
     def _tablecall(self, node: s.TableCall, scope: Scope) -> Lowered:
-        return lookups.look_up(self.policy.tables[node.table], [self.node(a, scope) for _, a in node.arguments], self.bind(scope))
+        arguments = [self.node(a, scope) for _, a in node.arguments]
+        with self.stages.through(f"table {node.table}"):
+            return lookups.look_up(self.policy.tables[node.table], arguments, self.bind(scope))
 
     def _scalecall(self, node: s.ScaleCall, scope: Scope) -> Lowered:
-        return lookups.scaled(self.policy.scales[node.scale], self.node(node.amount, scope), node.type, self.bind(scope))
+        amount = self.node(node.amount, scope)
+        with self.stages.through(f"scale {node.scale}"):
+            return lookups.scaled(self.policy.scales[node.scale], amount, node.type, self.bind(scope))
 
     def _violated(self, node: s.Violated, scope: Scope) -> Lowered:
         return self.fired(node.code)
@@ -359,14 +296,3 @@ class Lowering:
 
     def _outcome(self, node: s.Outcome, scope: Scope) -> Lowered:
         return self.outcome()
-
-
-def small(code: int) -> ir.Value:
-    return ibis.literal(code, type="int8")
-
-
-def sure(fired: Lowered) -> Flag:
-    """Does a rule surely fire? A rule as a whole is never none, so only one that may be unknown needs a second look."""
-    if fired.is_static:
-        return bool(fired.static)
-    return fired.value.fill_null(False) if fired.maybe else fired.value

@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 
 from engine import syntax as s
 from engine.errors import PolicyError
+from engine.plan import Rule, rules_of
 from engine.policy import Policy
 from engine.types import DATETIME
 from simulations.population import columns
@@ -40,8 +41,9 @@ from simulations.reading.lowered import (
     number,
     surely_not,
 )
-from simulations.reading.lowering import OUTCOMES, ROW, small, sure
-from simulations.reading.stages import Stages
+from simulations.reading.outcomes import OUTCOMES, small, sure
+from simulations.reading.scopes import ROW
+from simulations.reading.stages import FOR, Stages
 
 WORKING_DAYS = {"add_working_days", "working_days_between", "is_working_day"}
 
@@ -59,6 +61,11 @@ class Wanted:
     codes: bool = False
 
 
+def told_rules(policy: Policy) -> list[Rule]:
+    """The rules that have a state of their own: requirements, then the transitions that ask for a review."""
+    return [r for r in rules_of(policy) if r.effect != "transition"]
+
+
 def nothing_used(policy: str) -> Periods:
     """For callers without a library: facts of other policies come from the table alone."""
     return ()
@@ -70,6 +77,17 @@ def read(
     """The columns of the table with the answers of each version beside them.
 
     `as_of`: the instant of all cases; None if the table has its own. Raises NotCovered, TooWide.
+    """
+    return explained(table, versions, profile, as_of, uses, wanted)[0]
+
+
+def explained(
+    table: ir.Table, versions: Mapping[str, Policy], profile: Profile, as_of: datetime | None, uses: Uses = nothing_used, wanted: Wanted = Wanted(),
+    keep: Sequence[str] | None = None,
+) -> tuple[ir.Table, dict[str, str]]:  # fmt: skip
+    """As `read`, with what the columns of its steps (`v0`, `v1`, …) compute, for people: `rule too-late`, `for output total`.
+
+    `keep`: the columns of the table that stand beside the answers; all if left out. Raises NotCovered, TooWide.
     """
     if as_of is None and not profile.has_as_of:
         raise NotCovered("the population has no column `as_of`\n  help: give one instant for all cases")
@@ -90,7 +108,7 @@ def read(
             results |= {f"{prefix}:{name}": value for name, value in reading.answers(wanted).items()}
     finally:
         row_bind.reset(token)
-    return stages.table(results, tuple(table.columns))
+    return stages.table(results, tuple(table.columns if keep is None else keep)), stages.told
 
 
 class Reading:
@@ -113,7 +131,8 @@ class Reading:
         lowering, policy = self.lowering, self.policy
         outcome = lowering.outcome()
         outputs = {name: lowering.output(name) for name in policy.outputs if name != "open_events"}
-        error = self._error([outcome, *outputs.values()])
+        with self.stages.part("error"):
+            error = self._error([outcome, *outputs.values()])
         failed: Flag = False if error is None else error.notnull()
         shown = outcome.value.fill_null("undetermined") if outcome.maybe else outcome.value
         found: dict[str, ir.Value] = {"outcome": choose([(failed, ibis.literal("error"))], shown)}
@@ -121,26 +140,32 @@ class Reading:
             found["code"] = choose([(failed, small(OUTCOMES.index("error")))], lowering.code())
         found["error"] = error if error is not None else ibis.null("string")
         if wanted.rules:
-            for r in policy.requirements:
+            for r in told_rules(policy):
                 found[f"rule:{r.code}"] = self._state(r.code)
         for name in policy.outputs if wanted.outputs is None else wanted.outputs:
             if name in outputs:
-                value = told(outputs[name])
+                with self.stages.part(f"{FOR}output {name}"):
+                    value = told(outputs[name])
                 found[f"out:{name}"] = choose([(failed, ibis.null(value.type()))], value)
         return found
 
     def _state(self, code: str) -> ir.Value:
-        """violated, satisfied, not-applicable (its guard is false) or unknown."""
+        """violated, satisfied, not-applicable (its guard is false, or it is a transition that does not apply) or unknown."""
         rule = self.lowering.rules[code]
         fired = self.lowering.fired(code)
         words = {w: ibis.literal(w) for w in ("violated", "unknown", "not-applicable", "satisfied")}
-        if fired.is_static:
-            return words["violated"] if fired.static else words["satisfied"] if rule.guard is None else self._silent(rule.guard, words)
-        silent = words["satisfied"] if rule.guard is None else self._silent(rule.guard, words)
-        return choose([(sure(fired), words["violated"]), (condition(fired.unknown), words["unknown"])], silent)
+        if fired.is_static and fired.static:
+            return words["violated"]
+        silent = self._silent(rule, words)
+        return silent if fired.is_static else choose([(sure(fired), words["violated"]), (condition(fired.unknown), words["unknown"])], silent)
 
-    def _silent(self, guard: s.Node, words: Mapping[str, ir.Value]) -> ir.Value:
-        when = self.lowering.node(guard, ROW)
+    def _silent(self, rule: Rule, words: Mapping[str, ir.Value]) -> ir.Value:
+        if isinstance(rule.condition, s.Applies):
+            return words["not-applicable"]
+        if rule.guard is None:
+            return words["satisfied"]
+        with self.stages.part(f"{FOR}rule {rule.code}: does it apply?"):
+            when = self.lowering.node(rule.guard, ROW)
         return choose([(surely_not(when), words["not-applicable"])], words["satisfied"])
 
     def _error(self, parts: Sequence[Lowered]) -> ir.StringValue | None:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
+#: Begins what is told of a column that is only on the way to a part.
+FOR = "for "
+
 
 class Stages:
-    """Collects bound values; `table` puts them under the columns that are asked for, each as late as its parts allow."""
+    """Collects bound values; `table` puts them under the columns that are asked for, each as late as its parts allow.
+
+    `told`: what each column of a step computes, as far as it is known.
+    """
 
     def __init__(self, source: ir.Table) -> None:
         self.source = source
         self.bound: dict[ops.Node, ops.Field] = {}
         self.levels: list[dict[ops.Field, ops.Node]] = []
         self.level_of: dict[ops.Field, int] = {}
+        self.told: dict[str, str] = {}
+        self._part = ""
 
     def bind(self, value: ir.Value) -> ir.Value:
         """The value as a column of an earlier step. The same value is bound once, whoever asks."""
@@ -31,7 +40,32 @@ class Stages:
                 self.levels.append({})
             self.levels[level][column] = node
             self.level_of[column] = level
+            if self._part:
+                self.told[name] = self._part
         return self.bound[node].to_expr()
+
+    @contextmanager
+    def part(self, text: str) -> Iterator[None]:
+        """Whatever is bound meanwhile is for this part of the rules, or for a part inside it."""
+        outer, self._part = self._part, text
+        try:
+            yield
+        finally:
+            self._part = outer
+
+    @contextmanager
+    def through(self, text: str) -> Iterator[None]:
+        """What is bound meanwhile goes through a table or scale on the way to its part."""
+        with self.part(f"{text}, {self._part}".removesuffix(", ")):
+            yield
+
+    def tell(self, value: ir.Value | None, text: str) -> None:
+        """A bound value is this part itself, unless it is one that has been told before."""
+        if value is None:
+            return
+        node = value.op()
+        if node in self.level_of and self.told.get(node.name, "").startswith(FOR):
+            self.told[node.name] = text
 
     def _level(self, node: ops.Node) -> int:
         return max((self.level_of[f] + 1 for f in _fields(node) if f in self.level_of), default=0)

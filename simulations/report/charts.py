@@ -53,24 +53,24 @@ def histogram(series: Sequence[Series], label: str, height: int = 180) -> Markup
     if not edges or most == 0:
         return Markup("")
     even = len({b.high - b.low for s in series for b in s.bins}) == 1
-    at = _linear(edges[0], edges[-1]) if even and edges[0] < edges[-1] else _slots(edges)
+    at = linear(edges[0], edges[-1]) if even and edges[0] < edges[-1] else _slots(edges)
     levels = [t for t in ticks(Decimal(0), Decimal(most), 5) if t == int(t)]
-    up = _linear(Decimal(0), max(Decimal(most), levels[-1]))
+    up = linear(Decimal(0), max(Decimal(most), levels[-1]))
     heights = [height - up(t) * height / HUNDRED for t in levels]
-    parts = [_level(y) for y in heights]
+    parts = [grid(y) for y in heights]
     for s in series:
         parts += [_bar(s.kind, b, at, up(Decimal(b.rows)) * height / HUNDRED, height, len(series) > 1) for b in s.bins if b.rows]
     parts += [_height(y, text) for y, text in zip(heights[1:], steps(levels)[1:], strict=True)]
     if edges[0] < 0 < edges[-1]:
-        parts.append(Markup('<line class="zero" x1="{0}%" x2="{0}%" y1="0" y2="{1}"/>').format(_n(at(Decimal(0))), height))
+        parts.append(Markup('<line class="zero" x1="{0}%" x2="{0}%" y1="0" y2="{1}"/>').format(place(at(Decimal(0))), height))
     if even and edges[0] < edges[-1]:
         marks = ticks(edges[0], edges[-1], 4)
         labels = steps(marks)
     else:  # amounts of any size side by side: each in its own unit
         marks = _some(edges, 6)
         labels = [steps([m])[0] for m in marks]
-    parts += [_mark(at(m), height, text) for m, text in zip(marks, labels, strict=True)]
-    return _svg("histogram", label, height + 24, parts, 16)
+    parts += [tick(at(m), height, text) for m, text in zip(marks, labels, strict=True)]
+    return frame("histogram", label, height + 24, parts, 16)
 
 
 def _bar(kind: str, found: Bin, at: Callable[[Decimal], Decimal], high: Decimal, height: int, paired: bool) -> Markup:
@@ -79,23 +79,25 @@ def _bar(kind: str, found: Bin, at: Callable[[Decimal], Decimal], high: Decimal,
     tone = "" if paired else (" up" if found.low >= 0 else " down" if found.high <= 0 else "")
     told = f"{_edge(found.low)} … {_edge(found.high)}: {count(found.rows)}"
     return Markup('<rect class="{}{}" x="{}%" width="{}%" y="{}" height="{}"><title>{}</title></rect>').format(
-        kind, tone, _n(left + inset), _n(right - left - 2 * inset), _n(height - high), _n(max(high, Decimal(1))), told
+        kind, tone, place(left + inset), place(right - left - 2 * inset), place(height - high), place(max(high, Decimal(1))), told
     )
 
 
-def _level(y: Decimal) -> Markup:
-    return Markup('<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(_n(y))
+def grid(y: Decimal) -> Markup:
+    """A line across the drawing."""
+    return Markup('<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(place(y))
 
 
 def _height(y: Decimal, label: Both) -> Markup:
-    return Markup('<text class="tick" x="0" y="{}">{}</text>').format(_n(y - 4), both(label))
+    return Markup('<text class="tick" x="0" y="{}">{}</text>').format(place(y - 4), both(label))
 
 
-def _mark(x: Decimal, height: int, label: Both) -> Markup:
+def tick(x: Decimal, height: int, label: Both) -> Markup:
+    """A place on the axis below the drawing, in percent, with its label."""
     side = "start" if x < 6 else "end" if x > 94 else "middle"
     text = '<text class="tick" x="{}%" y="{}" text-anchor="{}">{}</text>'
-    return Markup('<line class="grid" x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>').format(_n(x), height, height + 5) + Markup(text).format(
-        _n(x), height + 19, side, both(label)
+    return Markup('<line class="grid" x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>').format(place(x), height, height + 5) + Markup(text).format(
+        place(x), height + 19, side, both(label)
     )
 
 
@@ -104,15 +106,15 @@ def _mark(x: Decimal, height: int, label: Both) -> Markup:
 
 def bar(spans: Sequence[tuple[Decimal, Decimal]], low: Decimal, high: Decimal, kind: str = "", joins: bool = False) -> Markup:
     """Bars from one amount to another on the axis from `low` to `high`, with its zero line; `joins` draws the step on to the next row of a waterfall."""
-    at = _linear(low, high) if low < high else _linear(Decimal(-1), Decimal(1))
-    parts = [Markup('<line class="zero" x1="{0}%" x2="{0}%" y1="0" y2="100%"/>').format(_n(at(Decimal(0))))]
+    at = linear(low, high) if low < high else linear(Decimal(-1), Decimal(1))
+    parts = [Markup('<line class="zero" x1="{0}%" x2="{0}%" y1="0" y2="100%"/>').format(place(at(Decimal(0))))]
     for start, end in spans:
         left, right = sorted((at(start), at(end)))
         if joins:
-            parts.append(Markup('<line class="join" x1="{0}%" x2="{0}%" y1="50%" y2="100%"/>').format(_n(at(end))))
+            parts.append(Markup('<line class="join" x1="{0}%" x2="{0}%" y1="50%" y2="100%"/>').format(place(at(end))))
         if start != end:
             shape = '<rect class="{}" x="{}%" width="{}%" y="20%" height="60%"/>'
-            parts.append(Markup(shape).format(kind or ("up" if end > start else "down"), _n(left), _n(max(right - left, Decimal("0.4")))))
+            parts.append(Markup(shape).format(kind or ("up" if end > start else "down"), place(left), place(max(right - left, Decimal("0.4")))))
     return Markup('<svg class="bar" width="100%" height="32" aria-hidden="true">{}</svg>').format(Markup("").join(parts))
 
 
@@ -148,7 +150,7 @@ def flow(cells: Mapping[tuple[str, str], int], order: Sequence[str], names: Mapp
         *_stack(top, above, order, share, names, 0),
         *_stack(bottom, below, order, share, names, 126),
     ]
-    return _svg("flow", label, 160, parts)
+    return frame("flow", label, 160, parts)
 
 
 def _starts(sizes: Mapping[str, int], order: Sequence[str], share: Callable[[int], Decimal]) -> dict[str, Decimal]:
@@ -160,7 +162,7 @@ def _starts(sizes: Mapping[str, int], order: Sequence[str], share: Callable[[int
 
 
 def _band(a: Decimal, b: Decimal, width: Decimal, kind: str, moved: bool, told: str) -> Markup:
-    path = f"M{_n(a)} 0C{_n(a)} 50 {_n(b)} 50 {_n(b)} 100H{_n(b + width)}C{_n(b + width)} 50 {_n(a + width)} 50 {_n(a + width)} 0Z"
+    path = f"M{place(a)} 0C{place(a)} 50 {place(b)} 50 {place(b)} 100H{place(b + width)}C{place(b + width)} 50 {place(a + width)} 50 {place(a + width)} 0Z"
     return Markup('<path class="{} {}" d="{}"><title>{}</title></path>').format("moved" if moved else "stayed", kind, path, told)
 
 
@@ -174,10 +176,10 @@ def _stack(
             continue
         told = f"{names[o].en}, {names[o].zh}: {count(sizes[o])}"
         block = '<rect class="block {}" x="{}%" width="{}%" y="{}" height="34"><title>{}</title></rect>'
-        parts.append(Markup(block).format(o, _n(at[o]), _n(width), y, told))
+        parts.append(Markup(block).format(o, place(at[o]), place(width), y, told))
         if width * PHONE / HUNDRED >= len(names[o].en) * 8 + 8:
             text = '<text class="name" x="{}%" y="{}" text-anchor="middle">{}</text>'
-            parts.append(Markup(text).format(_n(at[o] + width / 2), y + 22, both(names[o])))
+            parts.append(Markup(text).format(place(at[o] + width / 2), y + 22, both(names[o])))
     return parts
 
 
@@ -189,7 +191,8 @@ def icon(outcome: str) -> Markup:
     return Markup('<svg class="icon {0}" width="{1}" height="{1}" aria-hidden="true"><use href="#i-{0}"/></svg>').format(outcome, ICON)
 
 
-def _svg(kind: str, label: str, height: int, parts: Sequence[Markup], top: int = 0) -> Markup:
+def frame(kind: str, label: str, height: int, parts: Sequence[Markup], top: int = 0) -> Markup:
+    """A drawing as wide as there is room, with its parts `top` pixels below its upper edge; `label` is the id of its caption."""
     inner = Markup("").join(parts)
     if top:
         inner = Markup('<svg x="0" y="{}" width="100%" height="{}" overflow="visible">{}</svg>').format(top, height, inner)
@@ -202,7 +205,7 @@ def percentage(part: Decimal, whole: Decimal) -> Decimal:
     return ROUNDING.divide(part * HUNDRED, whole).quantize(Decimal("0.0001"), context=ROUNDING)
 
 
-def _linear(low: Decimal, high: Decimal) -> Callable[[Decimal], Decimal]:
+def linear(low: Decimal, high: Decimal) -> Callable[[Decimal], Decimal]:
     """From an amount to a percentage of the axis."""
     return lambda value: percentage(value - low, high - low)
 
@@ -225,7 +228,7 @@ def _edge(value: Decimal) -> str:
     return steps([value])[0].en
 
 
-def _n(value: Decimal | int) -> str:
-    """A coordinate with at most 2 places."""
+def place(value: Decimal | int) -> str:
+    """A coordinate as text, with at most 2 places."""
     text = f"{Decimal(value).quantize(Decimal('0.01'), context=ROUNDING):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

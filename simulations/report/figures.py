@@ -77,11 +77,16 @@ def ticks(low: Decimal, high: Decimal, most: int = 5) -> list[Decimal]:
     """Round numbers from `low` to `high`, at most `most` + 1 of them, 0 among them where it lies between."""
     if high <= low:
         return [low]
-    rough = (high - low) / most
-    power = Decimal(1).scaleb(rough.adjusted())
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
+    step = round_step(low, high, most)
     first, last = ((end / step).to_integral_value(rounding) for end, rounding in ((low, ROUND_CEILING), (high, ROUND_FLOOR)))
     return [step * n for n in range(int(first), int(last) + 1)]
+
+
+def round_step(low: Decimal, high: Decimal, most: int) -> Decimal:
+    """The least of 1, 2, 5, 10, 20 … that gets from `low` to `high` in at most so many steps."""
+    rough = (high - low) / most
+    power = Decimal(1).scaleb(rough.adjusted())
+    return next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
 
 
 _ENGLISH = [(Decimal(10) ** 9, "bn"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 4, "k")]

@@ -13,24 +13,45 @@ from simulations.report.words import OUTCOMES, WORDS, absent, cases, code, liste
 
 MAX_VALUES = 60
 MAX_FLIPS = 3
+MAX_PARAMETERS = 3
 
 
 def headline(summary: Mapping[str, Any]) -> Both:
-    """What was changed, and how many cases get another answer."""
-    changes = summary["changes"]
-    if len(changes) == 1 and changes[0]["kind"] == "parameter" and len(str(changes[0]["before"]) + str(changes[0]["after"])) <= MAX_VALUES:
-        c = changes[0]
-        start = say("with-parameter", name=code(c["name"]), before=absent(c["before"]), after=absent(c["after"]))
-    else:
-        start = say("with-version", before=texts(summary["baseline"]["label"]), after=texts(summary["candidate"]["label"]))
+    """What was changed, and how many cases get another outcome; if none does, what changes else."""
+    start = _start(summary)
     used, changed = int(summary["population"]["used"]), int(summary["flips"]["changed"])
     if used == 0:
         end = say("no-cases")
     elif changed == 0:
-        end = say("none-change", total=cases(used))
+        end = _same_outcomes(summary, used)
     else:
         end = say("one-change" if changed == 1 else "some-change", n=Markup("<em>{}</em>").format(count(changed)), total=cases(used))
     return Both(*(Markup("{}{}").format(a, b) for a, b in zip(start, end, strict=True)))
+
+
+def _start(summary: Mapping[str, Any]) -> Both:
+    """A few parameters with both values, or else the two sides."""
+    changes = summary["changes"]
+    width = sum(len(str(c["before"]) + str(c["after"])) for c in changes)
+    if 0 < len(changes) <= MAX_PARAMETERS and all(c["kind"] == "parameter" for c in changes) and width <= MAX_VALUES:
+        told = [say("parameter-changed", name=code(c["name"]), before=absent(c["before"]), after=absent(c["after"])) for c in changes]
+        return say("with-parameters", changed=Both(Markup(" and ").join(t.en for t in told), Markup("、").join(t.zh for t in told)))
+    sides = {"before": texts(summary["baseline"]["label"]), "after": texts(summary["candidate"]["label"])}
+    plain = not (summary["baseline"]["changed"] or summary["candidate"]["changed"])
+    return say("with-version" if plain else "under-version", **sides)
+
+
+def _same_outcomes(summary: Mapping[str, Any], used: int) -> Both:
+    """No outcome changes: the first amount that does, or else the rules."""
+    for m in summary["measures"]:
+        moved, change = int(m["gain"]["rows"]) + int(m["loss"]["rows"]), Decimal(m["change"])
+        if moved:
+            told = money(change, str(m["unit"]), True) if change else say("in-sum-same")
+            n = Markup("<em>{}</em>").format(count(moved))
+            return say("amount-changes" if moved == 1 else "amounts-change", n=n, total=cases(used), name=code(m["name"]), change=told)
+    if any(int(r["newly"]) or int(r["no_longer"]) for r in summary["rules"]):
+        return say("reasons-change", total=cases(used))
+    return say("none-change", total=cases(used))
 
 
 def lede(summary: Mapping[str, Any], cells: Mapping[tuple[str, str], int]) -> list[Both]:

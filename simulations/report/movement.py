@@ -58,15 +58,13 @@ def balance(cells: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
     return found
 
 
-def measure(m: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """One amount: totals, who moves, the two drawings with their tables, the cases that move most."""
+def totals(m: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """One amount: totals, who moves, the cases that move most."""
     name, unit = code(m["name"]), _unit(m["unit"])
     gain, loss = int(m["gain"]["rows"]), int(m["loss"]["rows"])
     before, after, change = (Decimal(m[k]) for k in ("before", "after", "change"))
     more, less = abs(Decimal(m["gain"]["amount"])), -abs(Decimal(m["loss"]["amount"]))
     other = change - more - less
-    drawn = {kind: _bins(m["histogram"][kind]) for kind in ("change", "before", "after")}
-    moved = [b for b in drawn["change"] if not b.low == b.high == 0]
     return {
         "id": f"measure-{number}",
         "name": name,
@@ -75,12 +73,23 @@ def measure(m: Mapping[str, Any], number: int) -> dict[str, Any]:
         "after": amount(after),
         "change": amount(change, True),
         "ratio": percent(change / abs(before), True) if before else None,
-        "tone": _tone(change),
+        "tone": tone(change),
         "moved": gain + loss > 0 or change != 0,
         "other": amount(other, True) if other else None,
         "gain": {"cases": cases(gain), "amount": amount(more, True)},
         "loss": {"cases": cases(loss), "amount": amount(less, True)},
         "determined": (count(int(m["determined_before"])), count(int(m["determined_after"]))),
+        "gainers": [mover(x) for x in m["gainers"][:MAX_CASES]],
+        "losers": [mover(x) for x in m["losers"][:MAX_CASES]],
+    }
+
+
+def measure(m: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """The same with two drawings and their tables."""
+    name = code(m["name"])
+    drawn = {kind: _bins(m["histogram"][kind]) for kind in ("change", "before", "after")}
+    moved = [b for b in drawn["change"] if not b.low == b.high == 0]
+    return totals(m, number) | {
         "change_chart": charts.histogram([Series("change", moved)], f"change-caption-{number}"),
         "change_caption": say("change-caption", name=name),
         "change_uneven": _uneven(moved),
@@ -89,8 +98,6 @@ def measure(m: Mapping[str, Any], number: int) -> dict[str, Any]:
         "level_caption": say("level-caption", name=name),
         "level_uneven": _uneven([*drawn["before"], *drawn["after"]]),
         "level_rows": _levels(drawn["before"], drawn["after"]),
-        "gainers": [_mover(x) for x in m["gainers"][:MAX_CASES]],
-        "losers": [_mover(x) for x in m["losers"][:MAX_CASES]],
     }
 
 
@@ -98,7 +105,8 @@ def _unit(unit: str) -> Both:
     return Both("CNY", "元") if unit == "CNY" else same(unit)
 
 
-def _tone(value: Decimal) -> str:
+def tone(value: Decimal) -> str:
+    """The class of a change: more, less, or neither."""
     return "up" if value > 0 else "down" if value < 0 else "same"
 
 
@@ -123,18 +131,19 @@ def _levels(before: Sequence[Bin], after: Sequence[Bin]) -> list[tuple[str, tupl
     ]
 
 
-def _mover(x: Mapping[str, Any]) -> dict[str, Any]:
+def mover(x: Mapping[str, Any]) -> dict[str, Any]:
+    """A case that gains or loses, with both amounts and both outcomes."""
     change = Decimal(x["change"])
     return {
         "case_id": cut(str(x["case_id"]), MAX_NAME), "partner": x["partner"] and cut(str(x["partner"]), MAX_NAME),
         "before": amount(Decimal(x["before"])), "after": amount(Decimal(x["after"])),
-        "change": amount(change, True), "tone": _tone(change), "from": x["from"], "to": x["to"],
+        "change": amount(change, True), "tone": tone(change), "from": x["from"], "to": x["to"],
     }  # fmt: skip
 
 
 def segment(segment: Mapping[str, Any], number: int, measures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The groups that move most, each with its bar; the others in one row, so that the column still adds up."""
-    paid = bool(measures) and any(g["change"] is not None for g in segment["groups"])
+    paid = any(int(m[side]["rows"]) for m in measures[:1] for side in ("gain", "loss"))
     groups = sorted(segment["groups"], key=lambda g: (-abs(Decimal(g["change"] or 0)) if paid else -g["changed"], -g["rows"], str(g["value"])))
     told, rest = groups[:MAX_GROUPS], groups[MAX_GROUPS:]
     if len(rest) == 1:
@@ -167,25 +176,31 @@ def _group(g: Mapping[str, Any], paid: bool, low: Decimal | None, high: Decimal 
         "more": count(g["more_allowed"]), "less": count(g["less_allowed"]),
         "before": amount(Decimal(g["before"] or 0)) if paid else None, "after": amount(Decimal(g["after"] or 0)) if paid else None,
         "change": amount(change, True) if paid else count(g["more_allowed"] - g["less_allowed"], True),
-        "tone": _tone(change if paid else Decimal(g["more_allowed"] - g["less_allowed"])),
+        "tone": tone(change if paid else Decimal(g["more_allowed"] - g["less_allowed"])),
         "bar": "" if low is None or high is None else charts.bar(spans_of, low, high),
     }  # fmt: skip
 
 
 def waterfalls(summary: Mapping[str, Any], cells: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
-    """Money first, then the number of allowed cases; each from the total before over every cause to the total after."""
-    found = summary["attribution"]
-    if not found["units"]:
-        return []
-    told = []
-    for m in summary["measures"][:1]:
-        if found["change_total"] is not None:
-            parts = [(u["unit"], Decimal(u["change"] or 0)) for u in found["units"]]
-            caption = say("causes-money", name=code(m["name"]), unit=_unit(m["unit"]))
-            told.append(_waterfall("cause-money", caption, Decimal(m["before"]), Decimal(m["after"]), parts, summary["changes"], amount))
-    allowed = [Decimal(sum(n for flip, n in cells.items() if flip[side] == "allowed")) for side in (0, 1)]
-    parts = [(u["unit"], Decimal(u["rows"])) for u in found["units"]]
-    told.append(_waterfall("cause-count", say("causes-count"), allowed[0], allowed[1], parts, summary["changes"], _number))
+    """Money first, then the cases of each outcome that gets more or fewer; each from the total before over every cause to the total after.
+
+    An outcome that only loses what one told before it wins is left out.
+    """
+    units = summary["attribution"]["units"]
+    told, shown = [], set()
+    for m in summary["measures"][:1] if units else ():
+        parts = [(u["unit"], Decimal(u["changes"][m["name"]])) for u in units]
+        caption = say("causes-money", name=code(m["name"]), unit=_unit(m["unit"]))
+        told.append(_waterfall("cause-money", caption, Decimal(m["before"]), Decimal(m["after"]), parts, summary["changes"], amount))
+    for outcome in OUTCOMES:
+        shares = tuple(Decimal(u["outcomes"][outcome]) for u in units)
+        if not any(shares) or tuple(-s for s in shares) in shown:
+            continue
+        shown.add(shares)
+        ends = [Decimal(sum(n for flip, n in cells.items() if flip[side] == outcome)) for side in (0, 1)]
+        parts = [(u["unit"], share) for u, share in zip(units, shares, strict=True)]
+        caption = say("causes-count", outcome=OUTCOMES[outcome])
+        told.append(_waterfall(f"cause-{outcome}", caption, ends[0], ends[1], parts, summary["changes"], _number))
     return told
 
 
@@ -212,12 +227,12 @@ def _waterfall(
     rows = [
         {
             "kind": _kind(unit), "name": _name(unit), "told": _values(known.get(unit)), "change": told(part, True),
-            "tone": _tone(part), "bar": charts.bar([(points[i], points[i + 1])], low, high, joins=True),
+            "tone": tone(part), "bar": charts.bar([(points[i], points[i + 1])], low, high, joins=True),
         }
         for i, (unit, part) in enumerate(parts)
     ]  # fmt: skip
     return {
-        "id": name, "caption": caption, "before": told(before), "after": told(after), "rows": rows, "total": told(at, True), "tone": _tone(at),
+        "id": name, "caption": caption, "before": told(before), "after": told(after), "rows": rows, "total": told(at, True), "tone": tone(at),
         "bar": charts.bar([(Decimal(0), at)], low, high, kind="sum"),
     }  # fmt: skip
 

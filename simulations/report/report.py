@@ -2,68 +2,45 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Mapping
 from decimal import localcontext
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from engine.types import ROUNDING
-from simulations.report import charts, headline, movement
+from simulations.report import charts, headline, movement, origin, page
 from simulations.report.comparison import compare
 from simulations.report.figures import Both, count
-from simulations.report.words import EFFECTS, KINDS, OUTCOMES, WORDS, named, say, spans, texts
+from simulations.report.words import EFFECTS, KINDS, OUTCOMES, named, say, texts
 
-FORMAT = 1
 #: So many examples show their traces whole; further ones show what differs, to keep the page small.
 MAX_WHOLE = 6
-TEMPLATES = Path(__file__).parent / "templates"
+#: Kinds of change that move no answer by themselves: rules that read them do.
+NO_EFFECT = ("effective", "fact")
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def html(summary: Mapping[str, Any]) -> str:
     """The page of a summary. Equal summaries give equal bytes; every text of the summary is escaped. Raises ValueError for another format."""
-    if summary.get("format") != FORMAT:
-        raise ValueError(f"expected a summary of format {FORMAT}, got {summary.get('format')!r}; make the run again with this version")
+    page.check_format(summary, "summary")
     with localcontext(ROUNDING):  # whoever decided cases before has a context that refuses to round
-        return _environment().get_template("report.html").render(_view(summary))
-
-
-@cache
-def _environment() -> Environment:
-    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"spans": spans, "count": count, "comma": lambda n: f"{n:,}", "day": _day}
-    made.globals |= {
-        "say": lambda key, **values: spans(say(key, **values)),
-        "words": WORDS,
-        "outcome": _outcome,
-    }
-    return made
+        return page.render("report.html", "simulation", summary, _view(summary))
 
 
 def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that the template shows."""
-    style, script = (Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("report.css", "report.js"))
     cells = {(c["from"], c["to"]): int(c["rows"]) for c in summary["flips"]["cells"]}
     return {
-        "s": summary,
-        "style": style,
-        "script": script,
-        "policy": f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'",
-        "title": texts(summary["title"]),
         "question": texts(summary["question"]),
         "sides": [_side(summary[key]) for key in ("baseline", "candidate")],
         "headline": headline.headline(summary),
         "lede": headline.lede(summary, cells),
         "tiles": headline.tiles(summary, cells),
-        "warnings": [texts(w) for w in summary["warnings"]],
+        "aside": origin.aside(summary["population"]),
         "changes": [_change(c) for c in summary["changes"]],
+        "effects": sum(c["kind"] not in NO_EFFECT for c in summary["changes"]),
         "matrix": movement.matrix(cells),
         "flow": charts.flow(cells, movement.present(cells), OUTCOMES, "flow-caption") if cells else "",
         "balance": movement.balance(cells),
@@ -76,22 +53,11 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "same_rules": [_rule(r, summary) for r in summary["rules"] if not (r["newly"] or r["no_longer"])],
         "examples": [_example(e, i + 1) for i, e in enumerate(summary["examples"])],
         "parameters": _parameters(summary),
-        "labels": {name: _label(told) for name, told in summary.get("labels", {}).items()},
     }
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _side(side: Mapping[str, Any]) -> dict[str, Any]:
     return {"label": texts(side["label"]), "version": side["version"], "digest": side["digest"]}
-
-
-def _outcome(name: str) -> Markup:
-    """An outcome as a word with its sign."""
-    icon = charts.icon(name) if name in OUTCOMES else ""
-    return Markup('<span class="outcome {}">{}<span>{}</span></span>').format(name if name in OUTCOMES else "", icon, spans(named(OUTCOMES, name)))
 
 
 def _change(change: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,18 +98,8 @@ def _parameters(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"name": n, "before": a.get(n), "after": b.get(n), "differs": a.get(n) != b.get(n)} for n in dict.fromkeys([*a, *b])]
 
 
-def _label(told: Mapping[str, Any]) -> Both:
-    """What the rule file says about a name, in the languages in which it does."""
-    return Both(str(told.get("en") or ""), str(told.get("zh") or ""))
-
-
-def _day(moment: Any) -> str:
-    """A moment as it is read: the start of a day in Shanghai is the day."""
-    return str(moment).removesuffix("T00:00:00+08:00")
-
-
 def _example(example: Mapping[str, Any], number: int) -> dict[str, Any]:
     return {
         "number": number, "id": f"example-{number}", "case_id": example["case_id"], "from": example["from"], "to": example["to"],
-        "as_of": _day(example["as_of"]), "found": compare(example, number <= MAX_WHOLE),
+        "as_of": page.day(example["as_of"]), "found": compare(example, number <= MAX_WHOLE),
     }  # fmt: skip

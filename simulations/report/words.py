@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from simulations.report.figures import Both
+from simulations.report.terms import TERMS
 
 OUTCOMES = {
     "allowed": Both("allowed", "允许"),
@@ -50,11 +51,18 @@ WORDS = {
     "skip": Both("Skip to the report", "跳到正文"),
     "top": Both("Back to the top", "回到顶部"),
     # the headline
-    "with-parameter": Both("With {name} {before} → {after}, ", "将 {name} 由 {before} 改为 {after} 后，"),
+    "with-parameters": Both("With {changed}, ", "将 {changed} 后，"),
+    "parameter-changed": Both("{name} {before} → {after}", "{name} 由 {before} 改为 {after}"),
     "with-version": Both("With {after} instead of {before}, ", "由{before} 改为{after} 后，"),
-    "some-change": Both("{n} of {total} get a different answer.", "{total}中有 {n} 个的结论会改变。"),
-    "one-change": Both("{n} of {total} gets a different answer.", "{total}中有 {n} 个的结论会改变。"),
-    "none-change": Both("none of {total} gets a different answer.", "{total}的结论都不变。"),
+    "under-version": Both("Under {after}, compared with {before}, ", "按{after}，与{before} 相比，"),
+    "some-change": Both("{n} of {total} get a different outcome.", "{total}中有 {n} 个的结论会改变。"),
+    "one-change": Both("{n} of {total} gets a different outcome.", "{total}中有 {n} 个的结论会改变。"),
+    "none-change": Both("none of {total} gets a different outcome.", "{total}的结论都不变。"),
+    "amounts-change": Both("no outcome changes; {n} of {total} get another {name} ({change}).", "结论都不变；{total}中有 {n} 个的 {name} 有变动（{change}）。"),
+    "amount-changes": Both(
+        "no outcome changes; {n} of {total} gets another {name} ({change}).", "结论都不变；{total}中有 {n} 个的 {name} 有变动（{change}）。"
+    ),
+    "reasons-change": Both("no outcome changes in {total}; rules behind some of them do.", "{total}的结论都不变，但其中部分案例起作用的规则有变动。"),
     "no-cases": Both("no case could be decided.", "没有可供判定的案例。"),
     "one-case": Both("1 case", "1 个案例"),
     "cases": Both("{n} cases", "{n} 个案例"),
@@ -68,7 +76,7 @@ WORDS = {
     "in-sum-same": Both("no change in sum", "总额不变"),
     "more-for": Both("{amount} gained by {cases}", "{cases}增加 {amount}"),
     "less-for": Both("{amount} lost by {cases}", "{cases}减少 {amount}"),
-    "tile-changed": Both("Answers that change", "结论改变"),
+    "tile-changed": Both("Outcomes that change", "结论改变"),
     "tile-allowed": Both("Allowed cases", "允许的案例"),
     "tile-money": Both("Change of {name}", "{name} 变动"),
     # sections
@@ -128,6 +136,10 @@ WORDS = {
     "from-to": Both("before ↓ after →", "变更前 ↓ 变更后 →"),
     "outcome-caption": Both("Cases by answer", "各结论的案例数"),
     # money
+    "money-paid": Both(
+        "Cases that are {outcomes} count with their amount, others with 0. A case whose amount is not determined is in no sum.",
+        "结论为{outcomes}的案例按金额计入，其他结论计 0；金额无法确定的案例不计入合计。",
+    ),
     "money-caption": Both("{name} in total, in {unit}", "{name} 合计（{unit}）"),
     "more-sum": Both("Gained by {n}", "增加，{n}"),
     "less-sum": Both("Lost by {n}", "减少，{n}"),
@@ -166,7 +178,7 @@ WORDS = {
         "按下列次序逐项变更，每项计其新增的影响；各项之和恰好等于总变动。",
     ),
     "causes-money": Both("{name}, in {unit}: from the total before to the total after", "{name}（{unit}）：从变更前合计到变更后合计"),
-    "causes-count": Both("Allowed cases: from the number before to the number after", "允许的案例数：从变更前到变更后"),
+    "causes-count": Both("Cases that are {outcome}: from the number before to the number after", "结论为{outcome}的案例数：从变更前到变更后"),
     "sum-of-causes": Both("All causes together", "各项合计"),
     "cause": Both("Cause", "原因项"),
     # rules
@@ -234,6 +246,7 @@ WORDS = {
     "no-network": Both(
         "This page is one file. It loads nothing from elsewhere and sends nothing anywhere.", "本页为单个文件，不加载任何外部内容，也不发送任何数据。"
     ),
+    **TERMS,
 }
 
 

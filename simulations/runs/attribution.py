@@ -10,6 +10,7 @@ from math import factorial
 from typing import Any
 
 from simulations.reading.lowered import TooWide
+from simulations.reading.outcomes import OUTCOMES
 from simulations.reading.query import NotCovered
 from simulations.runs.hybrid import TRIED, Mixture
 from simulations.runs.panel import Panel
@@ -18,7 +19,7 @@ from simulations.runs.points import Point, points
 Taken = frozenset[str]
 #: What versions change that differ in no unit: the types of their facts, or where these come from.
 OTHER = "other"
-#: What a mixture comes to: the number of allowed cases (places 0), and amounts.
+#: What a mixture comes to: the number of cases of each outcome (places 0), in their order, then amounts.
 Worth = Sequence[Decimal]
 
 
@@ -58,7 +59,7 @@ def rounded(shares: Mapping[str, Fraction], places: int) -> dict[str, Decimal]:
 
 
 def attribution(panel: Panel, mixture: Mixture, ends: tuple[Worth, Worth] | None = None) -> dict[str, Any]:
-    """The part of each unit in the change of allowed cases and of every amount, as `attribution` of the summary. Raises PolicyError, Cancelled.
+    """The part of each unit in the change of every outcome's cases and of every amount, as `attribution` of the summary. Raises PolicyError, Cancelled.
 
     `ends`: what baseline and candidate come to, where that is counted already. Units of which a mixture cannot be read over a population are told as one.
     """
@@ -73,19 +74,21 @@ def attribution(panel: Panel, mixture: Mixture, ends: tuple[Worth, Worth] | None
     split = shapley if method == "shapley" else in_sequence
     measures = panel.task.measures
     parts = []
-    for i in range(len(measures) + 1):
+    for i, places in enumerate([*(2 for _ in OUTCOMES), *(m.places for m in measures)]):
         shares = split(units, lambda taken, i=i: Fraction(worths[taken][i]))  # type: ignore[misc]
-        parts.append(rounded(shares, measures[i - 1].places if i else 2))
+        parts.append(rounded(shares, places))
+    cases, money = parts[: len(OUTCOMES)], parts[len(OUTCOMES) :]
     return {
         "method": method,
         "units": [
             {
-                "unit": u, "rows": plain_number(parts[0][u]), "change": f"{parts[1][u]:f}" if measures else None,
-                "changes": {m.name: f"{parts[i][u]:f}" for i, m in enumerate(measures, 1)},
+                "unit": u, "outcomes": {o: plain_number(part[u]) for o, part in zip(OUTCOMES, cases, strict=True)},
+                "changes": {m.name: f"{part[u]:f}" for m, part in zip(measures, money, strict=True)},
             }
             for u in units
         ],
-        "rows_total": int(sum(parts[0].values())), "change_total": f"{_total(parts[1], measures[0].places):f}" if measures else None,
+        "outcomes_total": {o: int(sum(part.values())) for o, part in zip(OUTCOMES, cases, strict=True)},
+        "changes_total": {m.name: f"{_total(part, m.places):f}" for m, part in zip(measures, money, strict=True)},
     }  # fmt: skip
 
 
@@ -96,7 +99,7 @@ def _ends(panel: Panel, mixture: Mixture) -> tuple[Worth, Worth]:
 
 
 def _worth(point: Point) -> Worth:
-    return [Decimal(point.outcomes["allowed"]), *point.amounts]
+    return [*(Decimal(point.outcomes[o]) for o in OUTCOMES), *point.amounts]
 
 
 def _total(parts: Mapping[str, Decimal], places: int) -> Decimal:
@@ -114,6 +117,6 @@ def plain_number(value: Decimal) -> str:
 
 
 def _worths(panel: Panel, mixture: Mixture, sets: Sequence[Taken]) -> dict[Taken, Worth]:
-    """What each mixture comes to: allowed cases, then the total of every measure."""
+    """What each mixture comes to."""
     found = points(panel, [mixture.policy(taken) for taken in sets])
     return {taken: _worth(point) for taken, point in zip(sets, found, strict=True)}

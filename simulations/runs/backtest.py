@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,23 @@ from engine.errors import EvaluationError, FactsError, PolicyError
 from engine.library import Library
 from engine.policy import Policy
 from simulations.population.columns import quoted
-from simulations.reading.lowering import OUTCOMES
+from simulations.reading.outcomes import OUTCOMES
+from simulations.report import backtest as page
+from simulations.runs import doubts
 from simulations.runs.database import SPILL, Database, Progress, never, quiet
 from simulations.runs.decisions import Decision, Log
 from simulations.runs.directory import made
 from simulations.runs.examples import STRIDE
-from simulations.runs.manifest import digest_of, write_json, write_manifest
-from simulations.runs.order import Measure, Side, Strict, chosen_measures, measures, parameters_text, stated, version_of
-from simulations.runs.replay import amount_of, money, text, write_rows
-from simulations.runs.summary import share
+from simulations.runs.manifest import digest_of, made_with, write_json, write_manifest
+from simulations.runs.order import Measure, Paid, Side, Strict, chosen_measures, measures, parameters_text, stated, version_of
+from simulations.runs.replay import money, payable, text, write_rows
+from simulations.runs.run import REPORT
+from simulations.runs.summary import labels, share
 from simulations.runs.tally import amount, literal
 
 RESULT, CHANGED = "backtest.json", "changed.parquet"
+#: Cases that the JSON names of those that gain most, and as many of those that lose most.
+LARGEST = 10
 
 
 class BacktestOrder(Strict):
@@ -35,6 +41,7 @@ class BacktestOrder(Strict):
     log: str
     candidate: Side = Side()
     measures: list[str] | None = None
+    paid: Paid = ("allowed",)
 
 
 class Candidate:
@@ -90,7 +97,7 @@ def backtest(
         try:
             database.phase("asking the recorded decisions", 0.0, 0.9)
             asked = partial / SPILL / "asked.parquet"
-            if write_rows(asked, _schema(counted), _rows(log, candidate, counted, database), database) == 0:
+            if write_rows(asked, _schema(counted), _rows(log, candidate, counted, order.paid, database), database) == 0:
                 raise PolicyError(_nothing(log, candidate))
             database.phase("counting", 0.9, 1.0)
             found = _totals(database, asked, counted)
@@ -99,11 +106,17 @@ def backtest(
             database.close()
             shutil.rmtree(partial / SPILL, ignore_errors=True)
         told = {**log.as_json(), "digest": digest_of(log.path), "not_asked": len(candidate.refused), "refused": candidate.refused[:100]}
+        asked_under = candidate.versions()
         result = {
-            "format": 1, "kind": "backtest", "policy": order.policy, "log": told,
-            "candidate": [{"version": p.version, "digest": p.digest, "parameters": parameters_text(p)} for p in candidate.versions()], **found,
+            "format": 1, "kind": "backtest", "policy": order.policy, "title": asked_under[-1].model.title.model_dump(), "log": told,
+            "paid": list(order.paid),
+            "candidate": [{"version": p.version, "digest": p.digest, "parameters": parameters_text(p)} for p in asked_under],
+            "changed": {n: parameters_text(asked_under[-1])[n] for n in sorted(order.candidate.parameters)}, **found,
+            "labels": {n: t for n, t in labels(*asked_under).items() if any(n in p.parameters or n in p.outputs for p in asked_under)},
+            "warnings": doubts.told(doubts.of_log(told)), "made": made_with(),
         }  # fmt: skip
         write_json(partial / RESULT, result)
+        (partial / REPORT).write_text(page.html(result), encoding="utf-8")
         write_manifest(partial, "backtest", stated(order), {f"candidate-{p.version}": p for p in candidate.versions()}, {"digest": told["digest"]})
     progress("done", 1.0)
     return result
@@ -126,7 +139,7 @@ def _schema(counted: tuple[Measure, ...]) -> pa.Schema:
     return pa.schema(columns)
 
 
-def _rows(log: Log, candidate: Candidate, counted: tuple[Measure, ...], database: Database) -> Iterator[dict[str, Any]]:
+def _rows(log: Log, candidate: Candidate, counted: tuple[Measure, ...], paid: Paid, database: Database) -> Iterator[dict[str, Any]]:
     for d in log.decisions():
         if log.read % STRIDE == 0:
             database.at(log.share)
@@ -134,7 +147,8 @@ def _rows(log: Log, candidate: Candidate, counted: tuple[Measure, ...], database
         if answer is not None:
             row = {"decision_id": d.id, "as_of": d.as_of.isoformat(), "version": d.version, "from": d.outcome, "to": answer["outcome"]}
             for m in counted:
-                row[f"{m.name}:before"], row[f"{m.name}:after"] = amount_of({"outputs": d.outputs}, m), amount_of(answer, m)
+                recorded = {"outcome": d.outcome, "outputs": d.outputs}
+                row[f"{m.name}:before"], row[f"{m.name}:after"] = payable(recorded, m, paid), payable(answer, m, paid)
             yield row
 
 
@@ -154,9 +168,20 @@ def _totals(database: Database, asked: Path, counted: tuple[Measure, ...]) -> di
             "name": m.name, "unit": "CNY", "before": f"{a:f}", "after": f"{b:f}", "change": f"{b - a:f}",
             "determined_before": row[2], "determined_after": row[3],
             "gain": {"rows": int(row[4] or 0), "amount": f"{gain:f}"}, "loss": {"rows": int(row[6] or 0), "amount": f"{loss:f}"},
+            **largest(database, f"SELECT decision_id AS case_id, NULL AS partner, {before} AS before, {after} AS after, \"from\", \"to\" FROM {source}"),
         })  # fmt: skip
     flips = {"cells": [{"from": a, "to": b, "rows": cells[a, b]} for a, b in order], "changed": moved, "share": share(moved, sum(cells.values()))}
     return {"flips": flips, "measures": told}
+
+
+def largest(database: Database, cases: str) -> dict[str, Any]:
+    """The cases that gain and lose most. `cases`: a query of case_id, partner, before, after, from and to."""
+    found: dict[str, Any] = {}
+    for name, test, order in (("gainers", "after > before", "DESC"), ("losers", "after < before", "ASC")):
+        columns = 'case_id, partner, before, after, after - before AS change, "from", "to"'
+        rows = database.dicts(f"SELECT {columns} FROM ({cases}) WHERE {test} ORDER BY change {order}, case_id LIMIT {LARGEST}")
+        found[name] = [{k: f"{v:f}" if isinstance(v, Decimal) else v for k, v in row.items()} for row in rows]
+    return found
 
 
 def _write_changed(database: Database, asked: Path, counted: tuple[Measure, ...], path: Path) -> None:

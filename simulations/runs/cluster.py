@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,8 @@ from simulations.reading.dates import CALENDAR_TABLE, calendar_arrays
 from simulations.reading.stages import sql_of
 from simulations.runs.database import Cancelled, Database
 
+#: The least version that Spark runs on.
+JAVA = 17
 #: How often a running job is asked whether it should stop, in seconds.
 LOOK = 0.2
 #: Exact or an error: decimals are never cut short, overflows are errors, times have no zone but Shanghai's wall clock.
@@ -104,8 +108,8 @@ def _started() -> Any:
         from pyspark.sql import SparkSession
     except ImportError:
         raise PolicyError("Spark is not installed\n  help: `pip install 'policy-service[spark]'`, or run without `--on spark`") from None
-    if "SPARK_REMOTE" not in os.environ and not _java():
-        raise PolicyError("Spark needs Java 17 or later, and none was found\n  help: install it or set JAVA_HOME, or run without `--on spark`")
+    if "SPARK_REMOTE" not in os.environ:
+        need_java()
     builder = SparkSession.builder.appName("policy simulate")
     if "SPARK_REMOTE" not in os.environ and "MASTER" not in os.environ and "PYSPARK_SUBMIT_ARGS" not in os.environ:
         builder = builder.master("local[*]")
@@ -116,9 +120,25 @@ def _started() -> Any:
         spark.sparkContext.setLogLevel("OFF")
         return spark
     except Exception as error:
-        raise PolicyError(f"Spark does not start: {str(error).strip().splitlines()[0][:300]}") from None
+        said = str(error).strip().splitlines()[0][:300]
+        raise PolicyError(f"Spark does not start: {said}\n  help: look at the settings of Spark in the environment, or run without `--on spark`") from None
 
 
-def _java() -> bool:
+def need_java() -> None:
+    """Raises PolicyError if the Java that Spark would take is not there, does not start or is too old: its own scripts only make noise then."""
     home = os.environ.get("JAVA_HOME")
-    return bool(shutil.which("java")) or bool(home and (Path(home) / "bin" / "java").is_file())
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if java is None:
+        raise PolicyError(f"Spark needs Java {JAVA} or later, and none was found\n  help: install it or set JAVA_HOME, or run without `--on spark`")
+    named = f"JAVA_HOME is `{home}`" if home else f"Java is `{java}`"
+    remedy = f"help: {'set JAVA_HOME to' if home else 'install'} Java {JAVA} or later{', or unset it' if home else ''}, or run without `--on spark`"
+    try:
+        done = subprocess.run([java, "-version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    except OSError as error:
+        raise PolicyError(f"Spark needs Java: {named}, and `{java}` cannot be run: {error.strerror}\n  {remedy}") from None
+    said = done.stdout.decode(errors="replace").strip()
+    if done.returncode:
+        raise PolicyError(f"Spark needs Java: {named}, which does not start: {said.splitlines()[0][:300] if said else done.returncode}\n  {remedy}")
+    found = re.search(r'version "(\d+)', said)
+    if found and int(found[1]) < JAVA:
+        raise PolicyError(f"Spark needs Java {JAVA} or later: {named}, which is too old ({said.splitlines()[0][:100]})\n  {remedy}")

@@ -37,6 +37,8 @@ class Mixture:
             for side, other in ((self._a, self._b), (self._b, self._a)):
                 for key in self._misfits(owner, side, other):
                     self._join(owner, key)
+        for key in self._codes_twice():
+            self._join(MACHINE, key)
         self.units = self._units()
         while (circle := self._circle()) is not None:
             for key in circle:
@@ -83,6 +85,12 @@ class Mixture:
             absent = key not in other and (key[0] in ("requirement", "machine") or getattr(side[key], "is_output", False))
             if absent or (key in other and _face(side[key]) != _face(other[key])):
                 yield key
+
+    def _codes_twice(self) -> Iterator[Key]:
+        """The requirements of one version whose code is that of a transition in the other: no policy can have both."""
+        for side, other in ((self._a, self._b), (self._b, self._a)):
+            arrows = other[MACHINE].transitions if MACHINE in other else ()
+            yield from (key for t in arrows if (key := ("requirement", t.code)) in side)
 
     def _circle(self) -> list[Key] | None:
         """The units of a mixture in which values and rules need each other in a circle, of those that can be tried."""

@@ -49,6 +49,11 @@ def write_manifest(folder: Path, kind: str, order: dict[str, Any], policies: dic
     )
 
 
+def made_with() -> dict[str, str]:
+    """What a result was made with, as its page tells it."""
+    return {"product": product(), "duckdb": duckdb.__version__}
+
+
 def product() -> str:
     """The version of this product."""
     try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -63,6 +65,10 @@ class Source(Strict):
         return self
 
 
+#: Outcomes under which an amount is paid. Denied pays nothing; undetermined and an error leave open what is paid.
+Paid = Annotated[tuple[Literal["allowed", "review"], ...], Field(min_length=1)]
+
+
 class Order(Strict):
     """A run: baseline against candidate over a population."""
 
@@ -73,23 +79,48 @@ class Order(Strict):
     as_of: str | None = None
     segments: Annotated[list[str], Field(max_length=MAX_SEGMENTS)] | None = None
     measures: Annotated[list[str], Field(max_length=MAX_MEASURES)] | None = None
+    paid: Paid = ("allowed",)
     examples: Annotated[int, Field(ge=0, le=MAX_EXAMPLES)] = 3
     on: Literal["duckdb", "spark"] = "duckdb"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """One part of an order that does not fit. `path`: the fields that lead to it; none for the order as a whole."""
+
+    path: tuple[str, ...]
+    message: str
+    help: str | None = None
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.path) or 'the order'}: {self.message}" + (f"; {self.help}" if self.help else "")
+
+    def as_json(self) -> dict[str, Any]:
+        pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in self.path)
+        return {"pointer": pointer, "message": self.message, "help": self.help}
+
+
+class OrderError(PolicyError):
+    """An order that does not fit; carries every misfit."""
+
+    def __init__(self, *misfits: Misfit) -> None:
+        self.misfits = misfits
+        super().__init__("\n".join(map(str, misfits)))
+
+
 def read_order(data: Mapping[str, Any]) -> Order:
-    """An order given as JSON data. Raises PolicyError that names every field that does not fit, with the nearest known name."""
+    """An order given as JSON data. Raises OrderError that names every field that does not fit, with the nearest known name."""
     try:
         return Order.model_validate(data)
     except ValidationError as error:
-        said = []
+        misfits = []
         for fault in error.errors():
-            path = ".".join(map(str, fault["loc"])) or "the order"
-            hint = did_you_mean(str(fault["loc"][-1]), _known(fault["loc"])) if fault["type"] == "extra_forbidden" else None
-            message = "unknown field" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
-            said.append(f"{path}: {message[:1].lower()}{message[1:]}" + (f"; {hint}" if hint else ""))
-        raise PolicyError("\n".join(said)) from None
+            path = tuple(map(str, fault["loc"]))
+            unknown = fault["type"] == "extra_forbidden"
+            message = "unknown field" if unknown else fault["msg"].removeprefix("Value error, ")
+            misfits.append(Misfit(path, f"{message[:1].lower()}{message[1:]}", did_you_mean(path[-1], _known(fault["loc"])) if unknown else None))
+        raise OrderError(*misfits) from None
 
 
 def _known(path: tuple[int | str, ...]) -> Iterable[str]:
@@ -123,6 +154,11 @@ class Task:
     as_of: datetime | None
     measures: tuple[Measure, ...]
 
+    @property
+    def unchanged(self) -> bool:
+        """Both sides are the same: there is nothing to find."""
+        return (self.before.version, self.before.parameters) == (self.after.version, self.after.parameters)
+
     def uses(self, policy: str) -> list[tuple[date | None, date | None, Policy]]:
         """The versions of a used policy with the days on which each is in force; of one that has only drafts, those."""
         periods = self.library.periods(policy, None)
@@ -130,8 +166,7 @@ class Task:
         if periods:
             return [(p.start, p.end, versions[p.version].policy) for p in periods if p.version in versions]
         drafts = sorted((v.policy for v in versions.values()), key=lambda p: p.effective_from)
-        ends = [*(p.effective_from for p in drafts[1:]), None]
-        return [(p.effective_from, end, p) for p, end in zip(drafts, ends, strict=True)]
+        return [(p.effective_from, after.effective_from if after else None, p) for p, after in zip_longest(drafts, drafts[1:])]
 
     def wide(self, policy: Policy) -> Policy:
         """A version with the facts of the policies that it uses: what a case may hold for it."""
@@ -152,17 +187,17 @@ def task(order: Order, library: Library, names: tuple[str, str] = ("baseline", "
         try:
             as_of = instant(order.as_of)
         except ValueError as error:
-            raise PolicyError(f"as_of: {error}") from None
+            raise OrderError(Misfit(("as_of",), str(error))) from None
     before, after = (version_of(library, order.policy, side, as_of, name) for side, name in zip((order.baseline, order.candidate), names, strict=True))
     known = measures(before, after)
     return Task(order, library, before, after, common_facts(before, after), as_of, chosen_measures(order.measures, known))
 
 
 def version_of(library: Library, policy: str, side: Side, as_of: datetime | None, name: str) -> Policy:
-    """One side: its version with its parameters."""
+    """One side: its version with its parameters. Raises OrderError, NotFound, RuleFileError."""
     if side.version is None:
         if as_of is None:
-            raise PolicyError(f"{name}: no version is named and no instant given; pin a version, or give as_of")
+            raise OrderError(Misfit((name,), "no version is named and no instant given", "pin a version, or give as_of"))
         found = library.in_force(policy, as_of, None).policy
     else:
         _refuse_broken(library, policy, side.version)
@@ -172,8 +207,7 @@ def version_of(library: Library, policy: str, side: Side, as_of: datetime | None
     try:
         return with_parameters(found, side.parameters)
     except FactsError as error:
-        said = [f"{name}: {b.path}: {b.message}" + (f"; {b.help}" if b.help else "") for b in error.bad]
-        raise PolicyError("\n".join(said)) from None
+        raise OrderError(*(Misfit((name, *b.path.split(".", 1)), b.message, b.help) for b in error.bad)) from None
 
 
 def _refuse_broken(library: Library, policy: str, version: int) -> None:
@@ -216,7 +250,7 @@ def chosen_measures(wanted: list[str] | None, known: tuple[Measure, ...]) -> tup
     by_name = {m.name: m for m in known}
     for name in wanted:
         if name not in by_name:
-            raise PolicyError(f"measures: the policy puts out no amount `{name}`; {_hint(name, by_name)}")
+            raise OrderError(Misfit(("measures",), f"the policy puts out no amount `{name}`", _hint(name, by_name)))
     return tuple(by_name[name] for name in dict.fromkeys(wanted))
 
 
@@ -234,7 +268,7 @@ def groups(wanted: list[str] | None, columns: Mapping[str, Any], policy: Policy)
     known = facts | found | ({PARTNER: PARTNER} if PARTNER in columns else {})
     for name in wanted:
         if name not in known:
-            raise PolicyError(f"segments: `{name}` is neither a segment of the population nor a fact of few values; {_hint(name, known)}")
+            raise OrderError(Misfit(("segments",), f"`{name}` is neither a segment of the population nor a fact of few values", _hint(name, known)))
     return {name: known[name] for name in dict.fromkeys(wanted)}
 
 
@@ -250,8 +284,12 @@ def need_instant(task: Task, columns: Iterable[str]) -> None:
 
 
 def source_name(source: str) -> str:
-    """A source as results tell it: a file without its folder, a database without its password."""
-    return sources.shown(source) if "://" in source else Path(source).name
+    """A source as results tell it: a file without its folder, a pattern with the last folder before it, a database without its password."""
+    if "://" in source:
+        return sources.shown(source)
+    parts = Path(source).parts[1 if Path(source).is_absolute() else 0 :]
+    first = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    return "/".join(parts[max(first - 1, 0) :])
 
 
 def stated(order: Strict) -> dict[str, Any]:
@@ -266,11 +304,13 @@ def stated(order: Strict) -> dict[str, Any]:
     return data
 
 
-def command(order: Order) -> str:
+def command(order: Order, library: Library) -> str:
     """The command line that asks for the same run, with the names of files, without their folders."""
     base, new, population = order.baseline, order.candidate, order.population
-    parts = ["policy", "simulate", order.policy + (f"@{base.version}" if base.version else "")]
-    parts += ["--candidate", str(new.version)] if new.version else []
+    first, second = (_version_text(library, order.policy, side.version) if side.version else None for side in (base, new))
+    parts = ["policy", "simulate", order.policy if first is None or not first.isdigit() else f"{order.policy}@{first}"]
+    parts += ["--from", first] if first and not first.isdigit() else []
+    parts += ["--candidate", second] if second else []
     for option, side in (("--base-set", base), ("--set", new)):
         for name, value in side.parameters.items():
             parts += [option, f"{name}={value if isinstance(value, (str, int)) and not isinstance(value, bool) else json.dumps(value, ensure_ascii=False)}"]
@@ -282,8 +322,15 @@ def command(order: Order) -> str:
     for option, names in (("--segment", order.segments), ("--measure", order.measures)):
         for name in names or ():
             parts += [option, name]
+    parts += ["--paid", ",".join(order.paid)] if order.paid != ("allowed",) else []
     parts += ["--on", order.on] if order.on != "duckdb" else []
     return shlex.join([*parts, "--seed", str(order.seed)])
+
+
+def _version_text(library: Library, policy: str, number: int) -> str:
+    """A version as the command line names it: by its number, or by its file if that lies outside the library."""
+    path = library.version(policy, number).path
+    return str(number) if path.is_relative_to(library.root) else path.name
 
 
 def parameters_text(policy: Policy) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import ibis
@@ -14,6 +15,7 @@ from engine.policy import Policy
 from engine.types import SHANGHAI
 from simulations.population.columns import AS_OF, CASE_ID, PARTNER, Profile, quoted
 from simulations.reading import query as reading
+from simulations.reading.outcomes import OUTCOMES
 from simulations.reading.stages import sql_of
 from simulations.runs.cluster import Cluster
 from simulations.runs.database import Database
@@ -64,18 +66,17 @@ class Panel:
         for i, m in enumerate(self.task.measures):
             parts += [f"{self.amount('base', self.task.before, m)} AS b{i}", f"{self.amount('new', self.task.after, m)} AS a{i}"]
         for side, policy in (("base", self.task.before), ("new", self.task.after)):
-            parts += [quoted(f"{side}:rule:{r.code}") for r in policy.requirements]
+            parts += [quoted(f"{side}:rule:{r.code}") for r in reading.told_rules(policy)]
         return f"SELECT {', '.join(parts)} FROM ({self.read({'base': self.task.before, 'new': self.task.after}, rules=True)})"
 
     def amount(self, side: str, policy: Policy, measure: Measure) -> str:
-        """The amount of a measure under one version; NULL where it is not determined, or where the version does not put it out."""
-        if measure.output not in policy.outputs:
-            return f"CAST(NULL AS DECIMAL(18,{measure.places}))"
-        column = quoted(f"{side}:out:{measure.output}")
-        if measure.field is None:
-            return column
-        items = f"list_transform({column}, lambda x: x.{quoted(measure.field)})"
-        return f"CASE WHEN {column} IS NOT NULL THEN coalesce(list_sum({items}), 0) END"
+        """What a measure pays under one version: its amount under the outcomes that pay, 0 under another, NULL where it is not determined.
+
+        As replay.payable has it of one answer.
+        """
+        code, nothing = quoted(f"{side}:code"), f"{Decimal(0).scaleb(-measure.places):f}"
+        paid = ", ".join(str(OUTCOMES.index(outcome)) for outcome in self.task.order.paid)
+        return f"CASE WHEN {code} IN ({paid}) THEN {_computed(side, policy, measure)} WHEN {code} <= {OUTCOMES.index('denied')} THEN {nothing} END"
 
     def cases(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """The rows of some cases, in the order of their ids."""
@@ -93,3 +94,14 @@ class Panel:
 
     def _schema(self) -> ibis.Schema:
         return ibis.schema({name: ibis.backends.sql.datatypes.DuckDBType.from_string(t) for name, t in self.columns.items()})
+
+
+def _computed(side: str, policy: Policy, measure: Measure) -> str:
+    """The amount of a measure, whatever the outcome; NULL where it is not determined, or where the version does not put it out."""
+    if measure.output not in policy.outputs:
+        return f"CAST(NULL AS DECIMAL(18,{measure.places}))"
+    column = quoted(f"{side}:out:{measure.output}")
+    if measure.field is None:
+        return column
+    items = f"list_transform({column}, lambda x: x.{quoted(measure.field)})"
+    return f"CASE WHEN {column} IS NOT NULL THEN coalesce(list_sum({items}), 0) END"

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.policy import Policy
-from simulations.reading.lowering import OUTCOMES
+from simulations.reading.outcomes import OUTCOMES
 from simulations.runs.panel import Panel
 from simulations.runs.tally import amount
 

@@ -31,6 +31,13 @@ def amount_of(answer: dict[str, Any], measure: Measure) -> Decimal | None:
     return sum((Decimal(str(v)) for v in items if v is not None), Decimal(0)).quantize(quantum, context=EXACT)
 
 
+def payable(answer: dict[str, Any], measure: Measure, paid: Sequence[str]) -> Decimal | None:
+    """What one answer pays out; None where it is open: undetermined, an error, or paid with an amount that is not known."""
+    if answer["outcome"] in ("undetermined", "error"):
+        return None
+    return amount_of(answer, measure) if answer["outcome"] in paid else Decimal(0).scaleb(-measure.places)
+
+
 def write_rows(path: Path, schema: pa.Schema, rows: Iterator[dict[str, Any]], database: Database) -> int:
     """Write rows as Parquet, a batch at a time; gives their number. Raises PolicyError, Cancelled."""
     count = 0

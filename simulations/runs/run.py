@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from engine.library import Library
 from simulations.report import report
 from simulations.runs.database import SPILL, Database, Progress, never, quiet
 from simulations.runs.directory import made
-from simulations.runs.manifest import product, write_json, write_manifest
+from simulations.runs.manifest import made_with, write_json, write_manifest
 from simulations.runs.order import Order, Task, command, stated, task
 from simulations.runs.panel import Panel
 from simulations.runs.summary import Told, summary
@@ -37,7 +35,7 @@ def simulate(
         with opened(wanted, partial, progress, cancelled, memory, threads) as (panel, told):
             found = summary(panel, told, partial / CHANGED)
             panel.database.phase("writing the report", 0.97, 1.0)
-        found["made"] = {"product": product(), "duckdb": duckdb.__version__, "command": command(order)}
+        found["made"] = made_with() | {"command": command(order, library)}
         write_json(partial / SUMMARY, found)
         (partial / REPORT).write_text(report.html(found), encoding="utf-8")
         write_manifest(partial, "simulation", stated(order), {"baseline": wanted.before, "candidate": wanted.after}, about(told))
@@ -67,4 +65,7 @@ def opened(
 
 def about(told: Told) -> dict[str, Any]:
     """The population as the manifest tells it."""
-    return {"source": told.source, "digest": told.digest, "rows": told.rows, "used": told.used, "set_aside": told.set_aside, "seed": told.seed}
+    return {
+        "source": told.source, "digest": told.digest, "rows": told.rows, "used": told.used, "set_aside": told.set_aside, "seed": told.seed,
+        "unused_columns": list(told.unused), "facts_without_column": list(told.absent),
+    }  # fmt: skip

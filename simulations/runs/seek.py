@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
@@ -14,15 +14,17 @@ from engine.errors import PolicyError, did_you_mean
 from engine.library import Library
 from engine.policy import Policy
 from engine.types import NumberType
-from simulations.reading.lowering import OUTCOMES
+from simulations.reading.outcomes import OUTCOMES
+from simulations.report import seek as page
+from simulations.runs import doubts
 from simulations.runs.database import Progress, never, quiet
 from simulations.runs.directory import made
 from simulations.runs.manifest import write_json, write_manifest
-from simulations.runs.order import Measure, Side, Source, Strict, stated
+from simulations.runs.order import Measure, parameters_text, stated
 from simulations.runs.panel import Panel
 from simulations.runs.points import AT_ONCE, Point, points
-from simulations.runs.run import about, opened
-from simulations.runs.sweep import changed, parameter_of, single
+from simulations.runs.run import REPORT, about, opened
+from simulations.runs.sweep import Single, asked, changed, parameter_of, single
 
 RESULT = "seek.json"
 _GOAL = re.compile(r"\s*([^\s<>=]+)\s*(<=|>=|<|>)\s*(-?[0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
@@ -31,18 +33,14 @@ _MEETS: dict[str, Callable[[Decimal, Decimal], bool]] = {
 }  # fmt: skip
 
 
-class SeekOrder(Strict):
+class SeekOrder(Single):
     """A goal such as `bill_total <= 8000000`, `denied <= 200` or `allowed >= 95%`, and the parameter that may move between two values."""
 
-    policy: str
-    base: Side = Side()
     goal: str
     parameter: str
     low: str
     high: str
     step: str | None = None
-    population: Source
-    as_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,9 @@ class Goal:
         """Exact: a share is compared as cases times 100 against the limit times all cases."""
         value = self.quantity(point)
         return _MEETS[self.op](value * 100, self.limit * point.rows) if self.percent else _MEETS[self.op](value, self.limit)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "op": self.op, "limit": f"{self.limit:f}", "percent": self.percent, "amount": self.measure is not None}
 
 
 @dataclass(slots=True)
@@ -133,9 +134,9 @@ def seek(
     memory: str | None = None, threads: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Look for the value, and write what was tried into `folder`. Gives it too. Raises PolicyError, Cancelled."""
-    wanted = single(order.policy, order.base, order.population, order.as_of, None, library)
+    wanted = single(order, None, library)
     aim = goal(order.goal, wanted.measures)
-    wanted = single(order.policy, order.base, order.population, order.as_of, [aim.measure.name] if aim.measure else [], library)
+    wanted = single(order, [aim.measure.name] if aim.measure else [], library)
     low, step, last = steps(order, wanted.before)
     with made(folder) as partial:
         with opened(wanted, partial, progress, cancelled, memory, threads) as (panel, told):
@@ -143,12 +144,16 @@ def seek(
             panel.database.phase("trying values", 0.2, 1.0)
             found = search.run()
         result = {
-            "format": 1, "kind": "seek", "policy": wanted.before.id, "title": wanted.before.model.title.model_dump(), "version": wanted.before.version,
-            "digest": wanted.before.digest, "as_of": wanted.as_of.isoformat() if wanted.as_of else None, "population": about(told),
-            "goal": order.goal, "parameter": order.parameter, "low": f"{search.at(0):f}", "high": f"{search.at(last):f}", "step": f"{step:f}",
-            **_answer(search, found, order.parameter),
+            "format": 1, "kind": "seek", **asked(wanted, order.base, told), "goal": order.goal, "target": aim.as_json(),
+            "parameter": order.parameter, "base": parameters_text(wanted.before)[order.parameter],
+            "low": f"{search.at(0):f}", "high": f"{search.at(last):f}", "step": f"{step:f}", **_answer(search, found, order.parameter),
         }  # fmt: skip
+        result["warnings"] = doubts.told(
+            doubts.of_population(about(told)), doubts.of_policy(wanted.before, [order.parameter]), doubts.of_points(list(search.tried.values())),
+            _one_way(result["monotone"]),
+        )  # fmt: skip
         write_json(partial / RESULT, result)
+        (partial / REPORT).write_text(page.html(result), encoding="utf-8")
         write_manifest(partial, "seek", stated(order), {"base": wanted.before}, about(told))
     progress("done", 1.0)
     return result
@@ -181,6 +186,12 @@ def steps(order: SeekOrder, policy: Policy) -> tuple[Decimal, Decimal, int]:
     for value in (low, low + step):
         changed(policy, {order.parameter: f"{value:f}"})
     return low, step, int((high - low) / step)
+
+
+def _one_way(monotone: bool) -> Iterator[doubts.Doubt]:
+    if not monotone:
+        en = "The values tried do not go one way: a value between them that was not tried may meet the goal, or miss it, against what its neighbours say."
+        yield "not-monotone", en, "试过的值不是单调变化：其间未试过的值可能与相邻值的结果不同。"
 
 
 def _answer(search: Search, found: tuple[int, int] | None, name: str) -> dict[str, Any]:

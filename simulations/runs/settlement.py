@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from engine.errors import PolicyError, did_you_mean
 from engine.library import Library
 from engine.policy import Policy
 from simulations.population.columns import CASE_ID, PARTNER, quoted
-from simulations.runs.backtest import Candidate
+from simulations.reading.outcomes import OUTCOMES
+from simulations.report import settlement as page
+from simulations.runs import doubts
+from simulations.runs.backtest import LARGEST, Candidate, largest
 from simulations.runs.database import SPILL, Database, Progress, never, quiet
 from simulations.runs.decisions import Log
 from simulations.runs.directory import made
 from simulations.runs.examples import STRIDE, Disagreement, askers
-from simulations.runs.manifest import digest_of, write_json, write_manifest
-from simulations.runs.order import Measure, Order, Side, Source, Strict, chosen_measures, measures, stated, task
+from simulations.runs.manifest import digest_of, made_with, write_json, write_manifest
+from simulations.runs.order import Measure, Order, Paid, Side, Source, Strict, chosen_measures, measures, stated, task
 from simulations.runs.panel import POPULATION, Panel
-from simulations.runs.replay import amount_of, money, text, write_rows
-from simulations.runs.run import about, opened
+from simulations.runs.replay import money, payable, text, write_rows
+from simulations.runs.run import REPORT, about, opened
+from simulations.runs.summary import labels, many
 from simulations.runs.tally import amount, literal
 
 RESULT, CASES, PARTNERS = "settlement.json", "settlement", "partners"
@@ -45,7 +48,7 @@ class SettlementOrder(Strict):
     wrong: Side
     corrected: Side
     measure: str | None = None
-    paid: Annotated[tuple[Literal["allowed", "review"], ...], Field(min_length=1)] = ("allowed",)
+    paid: Paid = ("allowed",)
     population: Source | None = None
     log: str | None = None
     partner: str | None = None
@@ -65,7 +68,7 @@ def settle(
 ) -> dict[str, Any]:
     """Write the cases that were paid too much or too little, and their sums by partner, into `folder`. Gives the totals. Raises PolicyError, Cancelled."""
     ask = order.population or Source(source="decisions")
-    base = Order(policy=order.policy, baseline=order.wrong, candidate=order.corrected, population=ask, as_of=order.as_of, segments=[])
+    base = Order(policy=order.policy, baseline=order.wrong, candidate=order.corrected, population=ask, as_of=order.as_of, segments=[], paid=order.paid)
     wanted = task(base, library, ("wrong", "corrected"))
     known = measures(wanted.before, wanted.after)
     if not known:
@@ -82,12 +85,29 @@ def settle(
         totals = told.pop("totals")
         result = {
             "format": 1, "kind": "settlement", "policy": order.policy, "title": wanted.after.model.title.model_dump(), "measure": measure.name, "unit": "CNY",
-            "paid": list(order.paid), "wrong": _side(wanted.before, order.wrong), "corrected": _side(wanted.after, order.corrected), **told, **totals,
+            "paid": list(order.paid), "wrong": _side(wanted.before, order.wrong), "corrected": _side(wanted.after, order.corrected),
+            "as_of": wanted.as_of.isoformat() if wanted.as_of else None, "partner": order.partner, **told, **totals,
+            "labels": {n: t for n, t in labels(wanted.before, wanted.after).items() if n in (measure.name, order.partner)},
+            "warnings": doubts.told(_doubts(told, totals["total"]["open"])), "made": made_with(),
         }  # fmt: skip
         write_json(partial / RESULT, result)
+        (partial / REPORT).write_text(page.html(result), encoding="utf-8")
         write_manifest(partial, "settlement", stated(order), {"wrong": wanted.before, "corrected": wanted.after}, told.get("population") or told.get("log"))
     progress("done", 1.0)
     return result
+
+
+def _doubts(told: dict[str, Any], open_cases: int) -> Iterator[doubts.Doubt]:
+    if "log" in told:
+        yield from doubts.of_log(told["log"])
+    else:
+        population = told["population"]
+        yield from (d for d in doubts.of_population(population) if d[0] != "small-sample")
+        if population["seed"] is not None:
+            yield "generated", "These cases are made up: nobody was paid these amounts.", "这些案例是生成的：并未真正支付过这些金额。"
+    if open_cases:
+        en = f"On one side {many(open_cases, 'case')} came without a determined amount; none is in the sums, and a person has to look."
+        yield "open", en, f"{open_cases:,} 个案例有一侧金额无法确定，不在各项合计之内，需要人工处理。"
 
 
 def _side(policy: Policy, side: Side) -> dict[str, Any]:
@@ -97,13 +117,6 @@ def _side(policy: Policy, side: Side) -> dict[str, Any]:
 def _schema(places: int) -> pa.Schema:
     columns = [text(n) for n in (PARTNER, CASE_ID, "as_of", "from", "to")]
     return pa.schema([*columns, *money(["before", "after", "difference"], places), *(text(n) for n in ("kind", "receipt_before", "receipt_after"))])
-
-
-def payable(answer: dict[str, Any], measure: Measure, paid: Sequence[str]) -> Decimal | None:
-    """What one answer pays out; None where it is open: undetermined, an error, or paid with an amount that is not known."""
-    if answer["outcome"] in ("undetermined", "error"):
-        return None
-    return amount_of(answer, measure) if answer["outcome"] in paid else Decimal(0).scaleb(-measure.places)
 
 
 def _row(
@@ -131,23 +144,17 @@ def _of_population(
     with opened(wanted, partial, progress, cancelled, memory) as (panel, told):
         measure = wanted.measures[0]
         panel.database.phase("finding the cases that differ", 0.2, 0.5)
-        panel.database.run(f"CREATE TEMP TABLE differing AS {_differing(panel, order.paid)}")
+        panel.database.run(f"CREATE TEMP TABLE differing AS {_differing(panel)}")
         panel.database.phase("asking them one by one", 0.5, 0.9)
         asked = partial / SPILL / "asked.parquet"
         write_rows(asked, _schema(measure.places), _asked(panel, measure, order.paid), panel.database)
         totals = _write(panel.database, asked, measure, partial)
-    return {"population": about(told), "cases_asked": told.used, "totals": totals}
+    return {"population": {**about(told), "reasons": list(told.reasons)}, "cases_asked": told.used, "totals": totals}
 
 
-def _differing(panel: Panel, paid: Sequence[str]) -> str:
+def _differing(panel: Panel) -> str:
     """The cases in which the payable amounts are not the same."""
-    outcomes = ", ".join(f"'{p}'" for p in paid)
-
-    def payable(outcome: str, column: str) -> str:
-        return f"CASE WHEN {outcome} IN ('undetermined', 'error') THEN NULL WHEN {outcome} IN ({outcomes}) THEN {column} ELSE 0 END"
-
-    a, b = payable('"from"', "b0"), payable('"to"', "a0")
-    return f'SELECT {CASE_ID}, "from", "to" FROM ({panel.pair()}) WHERE ({a}) IS DISTINCT FROM ({b})'
+    return f'SELECT {CASE_ID}, "from", "to" FROM ({panel.pair()}) WHERE b0 IS DISTINCT FROM a0'
 
 
 def _asked(panel: Panel, measure: Measure, paid: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -226,10 +233,18 @@ def _write(database: Database, asked: Path, measure: Measure, partial: Path) -> 
     sums += ", count(*) FILTER (kind = 'open') AS \"open:cases\", coalesce(sum(difference), 0) AS net"
     _copy(database, f"SELECT {PARTNER}, {sums} FROM {source} GROUP BY {PARTNER} ORDER BY {PARTNER} NULLS LAST", partial / PARTNERS)
     [total] = database.dicts(f"SELECT {sums}, count(DISTINCT {PARTNER}) AS partners FROM {source}")
-    listed = f"SELECT * FROM read_parquet({literal(str(partial / f'{PARTNERS}.parquet'))}) ORDER BY abs(net) DESC, {PARTNER} NULLS LAST LIMIT {NAMED}"
+    sums_of = f"read_parquet({literal(str(partial / f'{PARTNERS}.parquet'))})"
+
+    def partners(order: str, most: int) -> list[dict[str, Any]]:
+        rows = database.dicts(f"SELECT * FROM {sums_of} {order}, {PARTNER} NULLS LAST LIMIT {most}")
+        return [{"partner": row[PARTNER], **_sums(row, measure.places)} for row in rows]
+
+    cells = {(a, b): n for a, b, n in database.rows(f'SELECT "from", "to", count(*) FROM {source} GROUP BY ALL')}
     return {
-        "total": _sums(total, measure.places), "partners": int(total["partners"]),
-        "by_partner": [{"partner": row[PARTNER], **_sums(row, measure.places)} for row in database.dicts(listed)],
+        "total": _sums(total, measure.places), "partners": int(total["partners"]), "by_partner": partners("ORDER BY abs(net) DESC", NAMED),
+        "most_over_paid": partners("WHERE net < 0 ORDER BY net", LARGEST), "most_under_paid": partners("WHERE net > 0 ORDER BY net DESC", LARGEST),
+        "differing": [{"from": a, "to": b, "rows": cells[a, b]} for a in OUTCOMES for b in OUTCOMES if (a, b) in cells],
+        "largest": largest(database, f"SELECT {CASE_ID} AS case_id, {PARTNER} AS partner, before, after, \"from\", \"to\" FROM {source}"),
     }  # fmt: skip
 
 

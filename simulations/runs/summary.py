@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -11,7 +11,8 @@ from typing import Any
 
 from engine.conditions import read_by
 from engine.policy import Policy
-from simulations.reading.lowering import OUTCOMES
+from simulations.reading.outcomes import OUTCOMES
+from simulations.reading.query import told_rules
 from simulations.runs import attribution
 from simulations.runs.examples import examples, missing
 from simulations.runs.hybrid import Mixture
@@ -24,11 +25,16 @@ FORMAT = 1
 FEW_CASES, FEW_IN_GROUP = 100, 30
 #: From this share of undetermined cases on a warning is given.
 MANY_UNDETERMINED = Fraction(1, 10)
+#: A warning names at most so many columns or facts.
+MOST_NAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the run knows about its population besides the table: as `population` of the summary, and a file's worth of reasons."""
+    """What the run knows about its population besides the table: as `population` of the summary, and a file's worth of reasons.
+
+    `unused`: columns that are no fact, each as `column` and `near`, the fact that may be meant; `absent`: facts without a column.
+    """
 
     source: str
     digest: str
@@ -38,6 +44,8 @@ class Told:
     seed: int | None
     reasons: tuple[dict[str, Any], ...]
     listing: Path
+    unused: tuple[dict[str, str | None], ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 def summary(panel: Panel, told: Told, changed: Path) -> dict[str, Any]:
@@ -64,8 +72,9 @@ def summary(panel: Panel, told: Told, changed: Path) -> dict[str, Any]:
         "population": {
             "source": told.source, "digest": told.digest, "rows": told.rows, "used": told.used, "set_aside": told.set_aside,
             "as_of": task.as_of.isoformat() if task.as_of else None, "seed": told.seed, "reasons": list(told.reasons),
+            "unused_columns": list(told.unused), "facts_without_column": list(told.absent),
         },
-        "flips": flips,
+        "flips": flips, "paid": list(task.order.paid),
         "measures": [_measure(counted, totals, i, changed) for i in range(len(task.measures))],
         "segments": segments, "attribution": causes,
         "rules": _rules(counted, totals), "unknown_rules": _unknown_rules(counted, totals),
@@ -95,9 +104,9 @@ def _flips(totals: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _worth(counted: Tally, totals: Mapping[str, Any], flips: Mapping[str, Any], key: str, side: str) -> list[Decimal]:
-    """What one side comes to: allowed cases, and the total of every measure."""
-    allowed = sum(int(c["rows"]) for c in flips["cells"] if c[key] == "allowed")
-    return [Decimal(allowed), *(amount(totals[f"{side}{i}:sum"], m.places) for i, m in enumerate(counted.panel.task.measures))]
+    """What one side comes to: the cases of every outcome, and the total of every measure."""
+    cases = [Decimal(sum(int(c["rows"]) for c in flips["cells"] if c[key] == outcome)) for outcome in OUTCOMES]
+    return [*cases, *(amount(totals[f"{side}{i}:sum"], m.places) for i, m in enumerate(counted.panel.task.measures))]
 
 
 def _cases_with(flips: Mapping[str, Any], outcome: str) -> int:
@@ -126,13 +135,16 @@ def _measure(counted: Tally, totals: Mapping[str, Any], i: int, changed: Path) -
 
 def _rules(counted: Tally, totals: Mapping[str, Any]) -> list[dict[str, Any]]:
     task = counted.panel.task
-    rules = {r.code: r for p in (task.before, task.after) for r in p.requirements}
+    policies = (task.before, task.after)
+    effects = {r.code: r.effect for p in policies for r in told_rules(p)}
+    reasons = {t.code: t.reason for p in policies if p.machine for t in p.machine.transitions}
+    reasons |= {r.code: r.reason for p in policies for r in p.requirements}
     found = []
     for code in counted.codes:
-        r = rules[code]
+        reason = reasons[code]
         counts = {k: int(totals.get(f"{k}:violated:{code}") or 0) for k in ("before", "after")}
         turned = {k: int(totals.get(f"{k}:{code}") or 0) for k in ("newly", "no_longer")}
-        found.append({"code": code, "effect": r.effect, **counts, **turned, "reason": r.reason and r.reason.model_dump()})
+        found.append({"code": code, "effect": effects[code], **counts, **turned, "reason": reason and reason.model_dump()})
     return found
 
 
@@ -156,36 +168,60 @@ def labels(*policies: Policy) -> dict[str, dict[str, str | None]]:
 
 
 def warnings(found: Mapping[str, Any], before: Policy, after: Policy) -> list[dict[str, Any]]:
-    """What a reader must know before trusting the numbers."""
+    """What a reader must know before trusting the numbers, what weighs most first."""
     return [{"kind": kind, "en": en, "zh": zh} for kind, en, zh in _warnings(found, before, after)]
 
 
 def _warnings(found: Mapping[str, Any], before: Policy, after: Policy) -> Iterator[tuple[str, str, str]]:
     used, aside, cells = found["population"]["used"], found["population"]["set_aside"], found["flips"]["cells"]
-    if used < FEW_CASES:
-        en = f"Only {used} cases were used; with fewer than {FEW_CASES} a count can be chance."
-        yield "small-sample", en, f"只用了 {used} 个案例；少于 {FEW_CASES} 个时，数字可能出于偶然。"
-    small = [(s["by"], g["value"]) for s in found["segments"] for g in s["groups"] if g["rows"] < FEW_IN_GROUP]
-    if small:
-        names = ", ".join(f"{by} {value if value is not None else '–'}" for by, value in small[:5]) + (" …" if len(small) > 5 else "")
-        yield "small-segment", f"Groups with fewer than {FEW_IN_GROUP} cases: {names}.", f"案例少于 {FEW_IN_GROUP} 个的分组：{names}。"
     if aside:
-        en = f"{aside} rows did not fit and were set aside; they are in none of these numbers."
-        yield "set-aside", en, f"{aside} 行不符合要求，已搁置，不在这些数字之内。"
+        en = f"{many(aside, 'row')} did not fit and had to be set aside; none of them is in these numbers."
+        yield "set-aside", en, f"{aside:,} 行不符合要求，已搁置，不在这些数字之内。"
+    yield from of_columns(found["population"])
+    failed = sum(c["rows"] for c in cells if "error" in (c["from"], c["to"]))
+    if failed:
+        en = f"For {many(failed, 'case')} the rules give no value (no row matched, division by zero …)."
+        yield "errors", en, f"有 {failed:,} 个案例规则给不出值（无匹配行、除以零等）。"
+    if used < FEW_CASES:
+        en = f"These numbers rest on {many(used, 'case')}; with fewer than {FEW_CASES} a count can be chance."
+        yield "small-sample", en, f"只用了 {used:,} 个案例；少于 {FEW_CASES} 个时，数字可能出于偶然。"
+    for key, side, side_zh in (("from", "before", "变更前"), ("to", "after", "变更后")):
+        waiting = sum(c["rows"] for c in cells if c[key] == "undetermined")
+        if waiting and Fraction(waiting, used) >= MANY_UNDETERMINED:
+            en = f"{waiting:,} of {many(used, 'case')} are undetermined {side} the change."
+            yield "undetermined", en, f"{side_zh}，{used:,} 个案例中有 {waiting:,} 个没有结论。"
     unset = sorted({n for p in (before, after) for kind, n in read_by(p) if kind == "parameter" and p.parameters[n].unset})
     if unset:
         names = ", ".join(unset)
         yield "unset-parameter", f"Parameters without a value: {names}. Rules that need them stay open.", f"没有取值的参数：{names}。需要它们的规则没有结论。"
-    for key, side, side_zh in (("from", "before", "变更前"), ("to", "after", "变更后")):
-        waiting = sum(c["rows"] for c in cells if c[key] == "undetermined")
-        if waiting and Fraction(waiting, used) >= MANY_UNDETERMINED:
-            en = f"{waiting} of {used} cases are undetermined {side} the change."
-            yield "undetermined", en, f"{side_zh}，{used} 个案例中有 {waiting} 个没有结论。"
-    failed = sum(c["rows"] for c in cells if "error" in (c["from"], c["to"]))
-    if failed:
-        en = f"For {failed} cases the rules give no value (no row matched, division by zero …)."
-        yield "errors", en, f"有 {failed} 个案例规则给不出值（无匹配行、除以零等）。"
+    made_up = found["population"]["seed"] is not None  # its boundary cases belong to no segment
+    small = [(s["by"], g["value"]) for s in found["segments"] for g in s["groups"] if g["rows"] < FEW_IN_GROUP and not (made_up and g["value"] is None)]
+    if small:
+        more = " …" if len(small) > 5 else ""
+        en, zh = (", ".join(f"{by} {none if value is None else value}" for by, value in small[:5]) + more for none in ("(no value)", "（无取值）"))
+        yield "small-segment", f"Groups with fewer than {FEW_IN_GROUP} cases: {en}.", f"案例少于 {FEW_IN_GROUP} 个的分组：{zh}。"
     if found["missing_sampled"]:
         n = found["missing_sampled"]
-        en = f"Missing facts are those of {n} undetermined cases, drawn by the seed."
-        yield "sampled", en, f"缺少的事实只统计了按种子抽取的 {n} 个没有结论的案例。"
+        en = f"Missing facts are those of {many(n, 'undetermined case')}, drawn by the seed."
+        yield "sampled", en, f"缺少的事实只统计了按种子抽取的 {n:,} 个没有结论的案例。"
+
+
+def of_columns(population: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Columns of a source that are no fact, which may be misspelt; facts that no column gives."""
+    unused = sorted(population.get("unused_columns", ()), key=lambda c: c["near"] is None)
+    if unused:
+        en = [c["column"] + (f" (did you mean {c['near']}?)" if c["near"] else "") for c in unused]
+        zh = [c["column"] + (f"（是否应为 {c['near']}？）" if c["near"] else "") for c in unused]
+        yield "unused-column", f"Columns that are no fact of this policy were not used: {_few(en)}.", f"以下列不是该政策的事实，未被使用：{_few(zh, '、')}。"
+    absent = population.get("facts_without_column", ())
+    if absent:
+        yield "no-column", f"No column for: {_few(absent)}. Unknown in every case.", f"没有对应列的事实：{_few(absent, '、')}。在所有案例中均为未知。"
+
+
+def _few(names: Sequence[str], comma: str = ", ") -> str:
+    return comma.join(names[:MOST_NAMES]) + (f" … ({len(names)})" if len(names) > MOST_NAMES else "")
+
+
+def many(n: int, what: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.errors import PolicyError
+from engine.errors import PolicyError, nearest
 from engine.functions import to_date
-from engine.library import Library
-from engine.policy import Policy
 from simulations.population import mapping, population
+from simulations.population.columns import AS_OF
 from simulations.runs.cluster import Cluster
 from simulations.runs.database import Database, told
+from simulations.runs.declared import declared
 from simulations.runs.order import Task, groups, need_instant, source_name
 from simulations.runs.panel import POPULATION, Panel
 from simulations.runs.summary import Told
 from simulations.synthetic import synthetic
-from simulations.synthetic.declaration import Declaration
 
-#: A declaration of distributions, beside the rule files of its policy.
-DECLARATION = "population.yaml"
 GENERATED = "generated"
 LISTING = "set-aside.parquet"
 
@@ -38,6 +35,9 @@ def staged(wanted: Task, database: Database, folder: Path) -> tuple[Panel, Told]
         generated(wanted, database, Path(source))
     with database.watched():
         found = population.read(source, policy, chosen, database.connection, folder, POPULATION)
+    if wanted.as_of is not None and found.profile.has_as_of:  # the instant of the run stands instead of those of the rows
+        database.run(f"ALTER VIEW {POPULATION} RENAME TO {POPULATION}_with_instants")
+        database.run(f"CREATE TEMP VIEW {POPULATION} AS SELECT * EXCLUDE ({AS_OF}) FROM {POPULATION}_with_instants")
     columns = database.columns(POPULATION)
     need_instant(wanted, columns)
     cluster = Cluster(folder, database) if wanted.order.on == "spark" else None
@@ -47,7 +47,8 @@ def staged(wanted: Task, database: Database, folder: Path) -> tuple[Panel, Told]
     reasons = tuple({"reason": r.reason, "zh": r.zh, "column": r.column, "rows": r.rows} for r in found.reasons)
     seed = ask.generate.seed if ask.generate else None
     name = GENERATED if ask.generate else source_name(source)
-    return panel, Told(name, found.digest, found.rows, found.used, found.set_aside, seed, reasons, found.listing)
+    unused = tuple({"column": c, "near": nearest(c.replace("__", "."), found.absent)} for c in found.unused)
+    return panel, Told(name, found.digest, found.rows, found.used, found.set_aside, seed, reasons, found.listing, unused, found.absent)
 
 
 def generated(wanted: Task, database: Database, path: Path) -> None:
@@ -59,12 +60,6 @@ def generated(wanted: Task, database: Database, path: Path) -> None:
     found = declared(wanted.library, wanted.both)
     with database.watched():
         synthetic.generate(wanted.both, ask.rows, ask.seed, database.connection, path, found, to_date(wanted.as_of))
-
-
-def declared(library: Library, policy: Policy) -> Declaration | None:
-    """The declaration beside the rule files of a policy, if there is one. Raises RuleFileError."""
-    file = library.version(policy.id, policy.version).path.parent / DECLARATION
-    return synthetic.declared(policy, file, file.relative_to(library.root).as_posix()) if file.is_file() else None
 
 
 def keep_listing(told_: Told, path: Path) -> None:

@@ -16,12 +16,15 @@ from engine.errors import FactsError, PolicyError, did_you_mean
 from engine.library import Library
 from engine.policy import ParameterDef, Policy
 from engine.types import NumberType
+from simulations.report import sweep as page
+from simulations.runs import doubts
 from simulations.runs.database import Progress, never, quiet
 from simulations.runs.directory import made
-from simulations.runs.manifest import write_json, write_manifest
-from simulations.runs.order import Order, Side, Source, Strict, Task, parameters_text, stated, task
+from simulations.runs.manifest import made_with, write_json, write_manifest
+from simulations.runs.order import Order, Paid, Side, Source, Strict, Task, parameters_text, stated, task
 from simulations.runs.points import AT_ONCE, Point, points
-from simulations.runs.run import about, opened
+from simulations.runs.run import REPORT, about, opened
+from simulations.runs.summary import Told, labels
 from simulations.runs.units import value_text
 
 MAX_VALUES = 200
@@ -37,14 +40,20 @@ class Vary(Strict):
     values: str | list[Any]
 
 
-class SweepOrder(Strict):
-    """A sweep over one or two parameters of one version."""
+class Single(Strict):
+    """What a run over one version asks for."""
 
     policy: str
     base: Side = Side()
-    vary: Annotated[list[Vary], Field(min_length=1, max_length=2)]
     population: Source
     as_of: str | None = None
+    paid: Paid = ("allowed",)
+
+
+class SweepOrder(Single):
+    """A sweep over one or two parameters of one version."""
+
+    vary: Annotated[list[Vary], Field(min_length=1, max_length=2)]
     measures: list[str] | None = None
 
 
@@ -61,7 +70,7 @@ def sweep(
     memory: str | None = None, threads: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Ask every case under every value, and write the table into `folder`. Gives it too. Raises PolicyError, Cancelled."""
-    wanted = single(order.policy, order.base, order.population, order.as_of, order.measures, library)
+    wanted = single(order, order.measures, library)
     axes = [(v.parameter, values_of(v, wanted.before)) for v in order.vary]
     if len({name for name, _ in axes}) < len(axes):
         raise PolicyError(f"vary: `{axes[0][0]}` stands twice; vary two different parameters")
@@ -79,25 +88,46 @@ def sweep(
                 found += points(panel, everything[at : at + AT_ONCE])
         names = [m.name for m in wanted.measures]
         result = {
-            "format": 1, "kind": "sweep", "policy": wanted.before.id, "title": wanted.before.model.title.model_dump(),
-            "version": wanted.before.version, "digest": wanted.before.digest, "parameters": parameters_text(wanted.before),
-            "as_of": wanted.as_of.isoformat() if wanted.as_of else None, "population": about(told), "measures": names,
-            "vary": [{"parameter": name, "values": [_text(wanted.before, name, v) for v in values]} for name, values in axes],
+            "format": 1, "kind": "sweep", **asked(wanted, order.base, told), "parameters": parameters_text(wanted.before), "measures": names,
+            "vary": [
+                {
+                    "parameter": name, "numeric": isinstance(wanted.before.parameters[name].type, NumberType),
+                    "values": [_text(wanted.before, name, v) for v in values],
+                }
+                for name, values in axes
+            ],
             "base": found[0].as_json(names),
             "points": [
                 {"values": {n: _text(wanted.before, n, v) for n, v in values.items()}, **point.as_json(names)}
                 for values, point in zip(tried, found[1:], strict=True)
             ],
+            "warnings": doubts.told(doubts.of_population(about(told)), doubts.of_policy(wanted.before, [n for n, _ in axes]), doubts.of_points(found)),
         }  # fmt: skip
         write_json(partial / RESULT, result)
+        (partial / REPORT).write_text(page.html(result), encoding="utf-8")
         write_manifest(partial, "sweep", stated(order), {"base": wanted.before}, about(told))
     progress("done", 1.0)
     return result
 
 
-def single(policy: str, base: Side, population: Source, as_of: str | None, measures: list[str] | None, library: Library) -> Task:
+def asked(wanted: Task, base: Side, told: Told) -> dict[str, Any]:
+    """What a result says of the one version that was varied, and of the population."""
+    policy = wanted.before
+    parameters = parameters_text(policy)
+    return {
+        "policy": policy.id, "title": policy.model.title.model_dump(), "version": policy.version, "digest": policy.digest,
+        "changed": {n: parameters[n] for n in sorted(base.parameters)}, "as_of": wanted.as_of.isoformat() if wanted.as_of else None,
+        "population": {**about(told), "reasons": list(told.reasons)}, "paid": list(wanted.order.paid),
+        "labels": {n: text for n, text in labels(policy).items() if n in policy.parameters or n in policy.outputs}, "made": made_with(),
+    }  # fmt: skip
+
+
+def single(asked: Single, measures: list[str] | None, library: Library) -> Task:
     """A task in which baseline and candidate are one version: for runs that vary it themselves."""
-    order = Order(policy=policy, baseline=base, candidate=base, population=population, as_of=as_of, measures=measures, segments=[])
+    order = Order(
+        policy=asked.policy, baseline=asked.base, candidate=asked.base, population=asked.population, as_of=asked.as_of, measures=measures,
+        paid=asked.paid, segments=[],
+    )  # fmt: skip
     return task(order, library, ("base", "base"))
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from engine.types import EXACT
+from engine.types import EXACT, ListType, NumberType, RecordType
 from simulations.population.columns import CASE_ID, PARTNER, quoted
-from simulations.reading.lowering import OUTCOMES
+from simulations.reading.outcomes import OUTCOMES
+from simulations.reading.query import told_rules
 from simulations.runs.hybrid import Mixture
+from simulations.runs.order import Measure
 from simulations.runs.panel import Panel
 from simulations.runs.units import reached
 
 #: Edges of bars on either side of 0: 1, 2, 5, 10 … so that a long tail does not flatten the rest.
 STEPS = tuple(m * 10**e for e in range(12) for m in (1, 2, 5))
 EDGES = (*(-s for s in reversed(STEPS)), 0, *STEPS)
+#: So many edges lie below 0.
+BELOW_ZERO = len(STEPS)
 #: With ends that no amount passes.
 BOUNDS = (-(10**36), *EDGES, 10**36)
 #: So many bars are told on either side of 0; those nearest to it are put together.
@@ -34,7 +38,7 @@ def literal(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts flips, amounts and rules of a panel. `codes`: every requirement of both versions; `touched`: those that a difference can reach."""
+    """Counts flips, amounts and rules of a panel. `codes`: every rule of both versions; `touched`: those that a difference can reach."""
 
     panel: Panel
     query: str
@@ -46,13 +50,29 @@ class Tally:
     def totals(self) -> dict[str, Any]:
         """One row: rows, `flip:a:b`, the sums of the measures, the counts of the rules, and the counts below every edge."""
         parts = ["count(*) AS rows", *self._flips()]
+        unsigned = [i for i, m in enumerate(self.panel.task.measures) if not self._signed(m)]
         for i in range(len(self.panel.task.measures)):
-            parts += _sums(i)
-            parts += [f'count_if({side}{i} < {edge}.00) AS "{side}{i}<{edge}"' for side in "ba" for edge in EDGES]
+            parts += [*_sums(i), *_below(i, EDGES[BELOW_ZERO:] if i in unsigned else EDGES)]
         for code in self.codes:
             parts += self._rule(code)
+        found = {f"{side}{i}<{edge}": 0 for i in unsigned for side in "ba" for edge in EDGES[:BELOW_ZERO]} | self._row(parts)
+        # the type of an output is no check of its value: where an amount is below 0 all the same, a second pass counts by how much
+        late = [part for i in unsigned if found[f"b{i}<0"] or found[f"a{i}<0"] for part in _below(i, EDGES[:BELOW_ZERO])]
+        return found | (self._row(late) if late else {})
+
+    def _row(self, parts: list[str]) -> dict[str, Any]:
         [row] = self.panel.database.dicts(f"SELECT {', '.join(parts)} FROM ({self.query})")
         return {name: value if name.endswith(":sum") else int(value or 0) for name, value in row.items()}
+
+    def _signed(self, measure: Measure) -> bool:
+        """May the measure be below 0 by its type in either version?"""
+        for policy in (self.panel.task.before, self.panel.task.after):
+            t = policy.values[measure.output].type if measure.output in policy.values else None
+            if isinstance(t, ListType) and isinstance(t.item, RecordType):
+                t = next((f.type for f in t.item.fields if f.name == measure.field), None)
+            if isinstance(t, NumberType) and t.signed:
+                return True
+        return False
 
     def _flips(self) -> Iterator[str]:
         for i, a in enumerate(OUTCOMES):
@@ -71,7 +91,7 @@ class Tally:
     def state(self, side: str, code: str) -> str | None:
         """The column of a rule's state in one version; None where it does not have the rule."""
         policy = self.panel.task.before if side == "base" else self.panel.task.after
-        return quoted(f"{side}:rule:{code}") if any(r.code == code for r in policy.requirements) else None
+        return quoted(f"{side}:rule:{code}") if any(r.code == code for r in told_rules(policy)) else None
 
     def _turned(self, code: str) -> tuple[str, str]:
         """The conditions under which a rule is violated in the candidate only, and in the baseline only."""
@@ -159,7 +179,7 @@ class Tally:
 
 def tally(panel: Panel, mixture: Mixture) -> Tally:
     """What counts the baseline against the candidate of a panel."""
-    codes = dict.fromkeys(r.code for p in (panel.task.after, panel.task.before) for r in p.requirements)
+    codes = dict.fromkeys(r.code for p in (panel.task.after, panel.task.before) for r in told_rules(p))
     touched = {name for kind, name in reached(mixture.before, mixture.after) if kind == "requirement"}
     return Tally(panel, panel.pair(), tuple(codes), frozenset(touched))
 
@@ -176,6 +196,12 @@ def _sums(i: int) -> Iterator[str]:
     for name, test in (("gain", f"{a} > {b}"), ("loss", f"{a} < {b}")):
         yield f'count_if({test}) AS "{name}{i}:rows"'
         yield f'sum(CASE WHEN {test} THEN {a} - {b} END) AS "{name}{i}:sum"'
+
+
+def _below(i: int, edges: Sequence[int]) -> Iterator[str]:
+    for side in "ba":
+        for edge in edges:
+            yield f'count_if({side}{i} < {edge}.00) AS "{side}{i}<{edge}"'
 
 
 def amount(value: Any, places: int) -> Decimal:

@@ -15,9 +15,8 @@ import yaml
 from pydantic import BaseModel
 
 from engine import syntax as s
-from engine.plan import DECISIVE
+from engine.plan import DECISIVE, machine_values, rules_of
 from engine.policy import Machine, Policy, RequirementDef, TableDef, TransitionDef, ValueDef
-from engine.transitions import MACHINE_CODES
 from engine.types import Type, plain
 from engine.unparse import text
 
@@ -143,22 +142,26 @@ def nodes(part: Any) -> Iterator[s.Node]:
 
 
 def reached(before: Policy, after: Policy) -> set[Key]:
-    """The values and requirements that can come out differently: those that differ, and those that rest on something that does."""
+    """The values and rules that can come out differently: those that differ, and those that rest on something that does.
+
+    A transition that asks for a review counts as a requirement of its code.
+    """
     seeds = {c.key for c in changes(before, after)}
     return seeds | _reached(before, seeds) | _reached(after, seeds)
 
 
 def _reached(policy: Policy, seeds: set[Key]) -> set[Key]:
     found = set(seeds)
-    parts = {k: d for k, d in definitions(policy).items() if k[0] in ("value", "requirement", "machine")}
-    decisive: set[Key] = {("requirement", r.code) for r in policy.requirements if r.effect in DECISIVE}
+    parts = {k: list(nodes(d)) for k, d in definitions(policy).items() if k[0] in ("value", "machine")}
+    parts |= {("value", name): list(s.walk(node)) for name, node in machine_values(policy.machine).items()}
+    rules = [r for r in rules_of(policy) if r.effect != "transition"]
+    # as the engine matches them: `not-open-in-state` rests on the requirements that deny, a transition that asks for a review on the machine
+    parts |= {("requirement", r.code): list(s.walk(r.condition)) for r in rules}
+    decisive: set[Key] = {("requirement", r.code) for r in rules if r.effect in DECISIVE} | ({MACHINE} if policy.machine else set())
     grown = True
     while grown:
-        more = {key for key, part in parts.items() if key not in found and any(_rests(node, found, decisive) for node in nodes(part))}
+        more = {key for key, inside in parts.items() if key not in found and any(_rests(node, found, decisive) for node in inside)}
         found |= more
-        if MACHINE in found:
-            more |= {("requirement", code) for code in MACHINE_CODES if ("requirement", code) in parts} - found
-            found |= more
         grown = bool(more)
     return found
 

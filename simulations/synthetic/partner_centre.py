@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -26,7 +27,7 @@ from simulations.synthetic.defaults import Surroundings
 from simulations.synthetic.draws import draw, even
 from simulations.synthetic.encoding import text
 from simulations.synthetic.frames import Frame
-from simulations.synthetic.synthetic import write
+from simulations.synthetic.synthetic import at, write
 
 #: A row has fewer children than this; a child's number is its parent's times this, plus its place among them.
 CHILDREN = 64
@@ -47,26 +48,44 @@ def generate(seed: int, partners: int, connection: DuckDBPyConnection, folder: P
         raise PolicyError(f"a partner centre has {DISTRIBUTORS} to {MOST} partners, not {partners}")
     folder.mkdir(parents=True, exist_ok=True)
     specs = tables(as_of)
-    about = json.dumps({"seed": seed, "partners": partners, "as_of": as_of.isoformat()})
+    made_of = json.dumps({"seed": seed, "partners": partners, "as_of": as_of.isoformat()})
     for name, spec in specs.items():
         query = _table(name, spec, specs, seed, partners, folder, as_of)
-        write(connection, query, _file(folder, name), {_ABOUT: about})
+        write(connection, query, _file(folder, name), {_ABOUT: made_of})
 
 
 def population(folder: Path, policy: Policy, connection: DuckDBPyConnection, path: Path) -> None:
-    """Write the cases of a policy that are in the tables of a folder. Raises PolicyError for a policy without a view, or without the tables."""
-    view = VIEWS.get(policy.id)
-    if view is None:
-        hint = did_you_mean(policy.id, VIEWS, "it has: " + ", ".join(sorted(VIEWS)))
-        raise PolicyError(f"the made-up partner centre holds no cases of `{policy.id}`; {hint}")
+    """Write the cases of a policy that are in the tables of a folder; their instant is the day of the tables.
+
+    Raises PolicyError for a policy without a view, or without the tables.
+    """
+    view = view_of(policy)
     names = list(tables(date(2025, 1, 1)))
     lost = [name for name in names if not _file(folder, name).is_file()]
     if lost:
         raise PolicyError(f"`{folder}` is no partner centre: {', '.join(f'{n}.parquet' for n in lost)} missing; generate it first")
-    held = connection.execute(f"SELECT value FROM parquet_kv_metadata({text(str(_file(folder, 'partners')))}) WHERE key = '{_ABOUT}'").fetchone()
-    about = {"policy": policy.id, "digest": policy.digest, **(json.loads(bytes(held[0])) if held else {})}
+    held = about(folder, connection)
+    told = json.dumps({"policy": policy.id, "digest": policy.digest, **held})
     sources = ", ".join(f"{quoted(name)} AS (SELECT * FROM read_parquet({text(str(_file(folder, name)))}))" for name in names)
-    write(connection, f"WITH {sources} {_select(view, policy)}", path, {"population": json.dumps(about)})
+    write(connection, at(f"WITH {sources} {_select(view, policy)}", date.fromisoformat(held["as_of"])), path, {"population": told})
+
+
+def about(folder: Path, connection: DuckDBPyConnection) -> dict[str, Any]:
+    """What the tables of a folder were made of: `seed`, `partners`, `as_of` (a date as text). Raises PolicyError for other tables."""
+    found = connection.execute(f"SELECT value FROM parquet_kv_metadata({text(str(_file(folder, 'partners')))}) WHERE key = '{_ABOUT}'").fetchone()
+    if found is None:
+        raise PolicyError(f"`{folder}` holds a file `partners.parquet` that is no table of a made-up partner centre; name another folder")
+    told: dict[str, Any] = json.loads(bytes(found[0]))
+    return told
+
+
+def view_of(policy: Policy) -> View:
+    """How the cases of a policy are taken from the tables. Raises PolicyError for a policy without cases there."""
+    view = VIEWS.get(policy.id)
+    if view is None:
+        hint = did_you_mean(policy.id, VIEWS, "it has: " + ", ".join(sorted(VIEWS)))
+        raise PolicyError(f"the made-up partner centre holds no cases of `{policy.id}`; {hint}")
+    return view
 
 
 def policies() -> list[str]:

@@ -21,7 +21,8 @@ from engine.literals import LiteralFault
 from engine.policy import Policy
 from engine.source import Source
 from engine.types import DateTimeType, DateType, NumberType
-from simulations.population.columns import quoted
+from simulations.population import staging
+from simulations.population.columns import AS_OF, quoted
 from simulations.synthetic import declaration as declarations
 from simulations.synthetic.declaration import Declaration
 from simulations.synthetic.defaults import Surroundings, surroundings
@@ -49,11 +50,14 @@ def check(declaration: Declaration, policy: Policy, source: Source) -> None:
         raise RuleFileError(faults)
 
 
-def generate(policy: Policy, rows: int, seed: int, connection: DuckDBPyConnection, path: Path, declaration: Declaration | None, as_of: date) -> None:
+def generate(
+    policy: Policy, rows: int, seed: int, connection: DuckDBPyConnection, path: Path, declaration: Declaration | None, as_of: date, dated: bool = False
+) -> None:
     """Write a population of so many rows as Parquet. The dates in it lie around `as_of`, which stands in the file's metadata with seed and policy.
 
-    The declaration is one that fits (`declared`). Raises PolicyError if there are fewer rows than boundary values (`least` says how many there are),
-    if a value has too many digits, or if the file cannot be written.
+    `dated`: it is the instant of every row, too, as the column `as_of`; for a file that is asked later. The declaration is one that fits (`declared`).
+    Raises PolicyError if there are fewer rows than boundary values (`least` says how many there are), if a value has too many digits, or if the file
+    cannot be written.
     """
     frame = Frame(policy.facts, declaration, surroundings(policy), seed, as_of, rows)
     plan = _planner(frame)
@@ -67,7 +71,12 @@ def generate(policy: Policy, rows: int, seed: int, connection: DuckDBPyConnectio
     about = {"policy": policy.id, "digest": policy.digest, "seed": seed, "rows": rows, "boundary_rows": bounds.rows, "as_of": as_of.isoformat()}
     with _blocks(connection, bounds.rows, rows) as (first, rest):
         query = f"{frame.select(first, bounds, 'boundary')} UNION ALL {frame.select(rest, Overrides(), 'case')}"
-        write(connection, query, path, {"population": json.dumps(about)})
+        write(connection, at(query, as_of) if dated else query, path, {"population": json.dumps(about)})
+
+
+def at(query: str, as_of: date) -> str:
+    """The rows of a query, each with the beginning of a day as its instant."""
+    return f"SELECT *, DATE '{as_of.isoformat()}' AS {AS_OF} FROM ({query})"
 
 
 def least(policy: Policy, declaration: Declaration | None, as_of: date) -> int:
@@ -92,7 +101,9 @@ def write(connection: DuckDBPyConnection, query: str, path: Path, metadata: dict
             os.replace(partial, path)
         except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
             raise PolicyError("a value of the population has more digits than its column holds; declare smaller amounts, spreads or shares") from error
-        except duckdb.IOException as error:
+        except (duckdb.IOException, OSError) as error:
+            if staging.is_full(error):
+                raise PolicyError(f"{staging.FULL}; {staging.FREE}") from error
             raise PolicyError(f"`{path}` cannot be written: {str(error).splitlines()[0]}") from error
         finally:
             partial.unlink(missing_ok=True)
