@@ -210,7 +210,8 @@ def view(job: Job) -> Simulation:
 def accepted(raw: bytes, state: State, runner: Runner, populations: Path | None) -> Job:
     """Hold what was asked against the library, and queue it. Raises Problem; nothing is queued then."""
     from simulations.runs.declared import need_rows
-    from simulations.runs.order import Misfit, OrderError, read_order, task
+    from simulations.runs.order import Misfit, OrderError, read_order
+    from simulations.runs.task import task
 
     asked = _plain(requests.read(raw, requests.Simulate))
     asked = {k: v for k, v in asked.items() if v is not None}

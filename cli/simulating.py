@@ -80,8 +80,9 @@ def _population(command: Any) -> None:
 
 def run_simulate(options: argparse.Namespace) -> int:
     from simulations.jobs import settled
-    from simulations.runs.order import read_order, task
+    from simulations.runs.order import read_order
     from simulations.runs.run import simulate
+    from simulations.runs.task import task
 
     name, number, loaded = asked(options)
     base, loaded = version(loaded, name, options.base)

@@ -25,9 +25,10 @@ from simulations.population.columns import CASE_ID, facts_of, quoted
 from simulations.reading import query
 from simulations.reading.stages import sql_of
 from simulations.runs.database import never, quiet
-from simulations.runs.order import Order, task
+from simulations.runs.order import Order
 from simulations.runs.panel import POPULATION, Panel
 from simulations.runs.run import opened
+from simulations.runs.task import task
 
 #: So many changed cases are placed in the regions, one by one; of more, a seeded sample.
 PLACED = 5_000

@@ -13,9 +13,10 @@ from engine.library import Library
 from engine.policy import Policy
 from simulations.runs.database import never, quiet
 from simulations.runs.examples import Asker
-from simulations.runs.order import Order, read_order, task
+from simulations.runs.order import Order, read_order
 from simulations.runs.panel import Panel
 from simulations.runs.run import opened
+from simulations.runs.task import task
 
 SHIPPED = Path(__file__).parents[1] / "policies"
 AS_OF = "2025-06-16"

@@ -25,10 +25,12 @@ from simulations.runs.database import Cancelled
 from simulations.runs.examples import mask
 from simulations.runs.hybrid import Mixture
 from simulations.runs.manifest import digest_of
-from simulations.runs.order import Measure, read_order, task
+from simulations.runs.measures import Measure
+from simulations.runs.order import read_order
 from simulations.runs.replay import payable
 from simulations.runs.run import simulate
 from simulations.runs.tally import EDGES, Tally, bars
+from simulations.runs.task import task
 from simulations.runs.units import reached
 from tests.conftest import samples
 from tests.simulated import AS_OF, SHIPPED, answers, changed, files, order, panel_of, rows_of, shipped

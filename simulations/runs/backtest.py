@@ -23,11 +23,13 @@ from simulations.runs.decisions import Decision, Log
 from simulations.runs.directory import made
 from simulations.runs.examples import STRIDE
 from simulations.runs.manifest import digest_of, made_with, write_json, write_manifest
-from simulations.runs.order import Measure, Paid, Side, Strict, chosen_measures, measures, parameters_text, stated, version_of
+from simulations.runs.measures import Measure, chosen_measures, measures
+from simulations.runs.order import Paid, Side, Strict, parameters_text, stated
 from simulations.runs.replay import money, payable, text, write_rows
 from simulations.runs.run import REPORT
 from simulations.runs.summary import labels, share
 from simulations.runs.tally import amount, literal
+from simulations.runs.task import version_of
 
 RESULT, CHANGED = "backtest.json", "changed.parquet"
 #: Cases that the JSON names of those that gain most, and as many of those that lose most.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from engine.functions import to_date
 from engine.library import Library
 from engine.policy import Policy
-from simulations.runs.order import Misfit, OrderError, Task
+from simulations.runs.order import Misfit, OrderError
+from simulations.runs.task import Task
 from simulations.synthetic import synthetic
 from simulations.synthetic.declaration import Declaration
 

@@ -19,7 +19,8 @@ from simulations.reading.outcomes import OUTCOMES
 from simulations.reading.stages import sql_of
 from simulations.runs.cluster import Cluster
 from simulations.runs.database import Database
-from simulations.runs.order import Measure, Task
+from simulations.runs.measures import Measure
+from simulations.runs.task import Task
 
 #: The name of the population in the database.
 POPULATION = "population"

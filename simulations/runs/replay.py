@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from engine.types import EXACT
 from simulations.runs.database import Database, told
 from simulations.runs.decisions import at_path
-from simulations.runs.order import Measure
+from simulations.runs.measures import Measure
 
 #: Rows that are kept in memory before they are written.
 BATCH = 10_000

@@ -13,10 +13,11 @@ from simulations.report import report
 from simulations.runs.database import SPILL, Database, Progress, never, quiet
 from simulations.runs.directory import made
 from simulations.runs.manifest import made_with, write_json, write_manifest
-from simulations.runs.order import Order, Task, command, stated, task
+from simulations.runs.order import Order, command, stated
 from simulations.runs.panel import Panel
 from simulations.runs.summary import Told, summary
 from simulations.runs.supply import keep_listing, staged
+from simulations.runs.task import Task, task
 
 CHANGED, SET_ASIDE, SUMMARY, REPORT = "changed.parquet", "set-aside.parquet", "summary.json", "report.html"
 

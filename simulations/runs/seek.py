@@ -20,7 +20,8 @@ from simulations.runs import doubts
 from simulations.runs.database import Progress, never, quiet
 from simulations.runs.directory import made
 from simulations.runs.manifest import write_json, write_manifest
-from simulations.runs.order import Measure, parameters_text, stated
+from simulations.runs.measures import Measure
+from simulations.runs.order import parameters_text, stated
 from simulations.runs.panel import Panel
 from simulations.runs.points import AT_ONCE, Point, points
 from simulations.runs.run import REPORT, about, opened

@@ -27,12 +27,14 @@ from simulations.runs.decisions import Log
 from simulations.runs.directory import made
 from simulations.runs.examples import STRIDE, Disagreement, askers
 from simulations.runs.manifest import digest_of, made_with, write_json, write_manifest
-from simulations.runs.order import Measure, Order, Paid, Side, Source, Strict, chosen_measures, measures, stated, task
+from simulations.runs.measures import Measure, chosen_measures, measures
+from simulations.runs.order import Order, Paid, Side, Source, Strict, stated
 from simulations.runs.panel import POPULATION, Panel
 from simulations.runs.replay import money, payable, text, write_rows
 from simulations.runs.run import REPORT, about, opened
 from simulations.runs.summary import labels, many
 from simulations.runs.tally import amount, literal
+from simulations.runs.task import task
 
 RESULT, CASES, PARTNERS = "settlement.json", "settlement", "partners"
 #: Partners that the JSON names; partners.csv and partners.parquet have all.

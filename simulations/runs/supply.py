@@ -12,9 +12,10 @@ from simulations.population.columns import AS_OF
 from simulations.runs.cluster import Cluster
 from simulations.runs.database import Database, told
 from simulations.runs.declared import declared
-from simulations.runs.order import Task, groups, need_instant, source_name
+from simulations.runs.order import source_name
 from simulations.runs.panel import POPULATION, Panel
 from simulations.runs.summary import Told
+from simulations.runs.task import Task, groups, need_instant
 from simulations.synthetic import synthetic
 
 GENERATED = "generated"

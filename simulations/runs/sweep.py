@@ -21,10 +21,11 @@ from simulations.runs import doubts
 from simulations.runs.database import Progress, never, quiet
 from simulations.runs.directory import made
 from simulations.runs.manifest import made_with, write_json, write_manifest
-from simulations.runs.order import Order, Paid, Side, Source, Strict, Task, parameters_text, stated, task
+from simulations.runs.order import Order, Paid, Side, Source, Strict, parameters_text, stated
 from simulations.runs.points import AT_ONCE, Point, points
 from simulations.runs.run import REPORT, about, opened
 from simulations.runs.summary import Told, labels
+from simulations.runs.task import Task, task
 from simulations.runs.units import value_text
 
 MAX_VALUES = 200

@@ -14,7 +14,7 @@ from simulations.population.columns import CASE_ID, PARTNER, quoted
 from simulations.reading.outcomes import OUTCOMES
 from simulations.reading.query import told_rules
 from simulations.runs.hybrid import Mixture
-from simulations.runs.order import Measure
+from simulations.runs.measures import Measure
 from simulations.runs.panel import Panel
 from simulations.runs.units import reached
 
