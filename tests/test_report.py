@@ -167,6 +167,16 @@ def test_the_text_of_a_rule_shows_both_values_of_its_parameter(relation: Page) -
     assert "within the last 3 → 6 months; the partner is free to apply from free_after_request." in relation.text()
 
 
+def test_groups_have_their_chinese_names() -> None:
+    summary = made()
+    by, value = summary["segments"][0]["by"], summary["segments"][0]["groups"][0]["value"]
+    page = Page(report.html(summary | {"labels": {by: {"en": None, "zh": "某字段", "values": {value: "某一组"}}}}))
+    assert "某字段" in page.text("zh")
+    assert "某一组" in page.text("zh")
+    assert "某一组" not in page.text()
+    assert value in page.text()
+
+
 def test_small_groups_are_marked() -> None:
     summary = made()
     summary["segments"][0]["groups"][0]["rows"] = 29

@@ -141,8 +141,9 @@ def mover(x: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def segment(segment: Mapping[str, Any], number: int, measures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The groups that move most, each with its bar; the others in one row, so that the column still adds up."""
+def segment(segment: Mapping[str, Any], number: int, measures: Sequence[Mapping[str, Any]], labels: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups that move most, each with its bar; the others in one row, so that the column still adds up. `labels` may hold Chinese names of the groups."""
+    chinese = labels.get(segment["by"], {}).get("values", {})
     paid = any(int(m[side]["rows"]) for m in measures[:1] for side in ("gain", "loss"))
     groups = sorted(segment["groups"], key=lambda g: (-abs(Decimal(g["change"] or 0)) if paid else -g["changed"], -g["rows"], str(g["value"])))
     told, rest = groups[:MAX_GROUPS], groups[MAX_GROUPS:]
@@ -155,10 +156,10 @@ def segment(segment: Mapping[str, Any], number: int, measures: Sequence[Mapping[
         ends = [Decimal(n) for g in told for n in (-g["less_allowed"], g["more_allowed"])]
         caption = say("segment-count", by=segment["by"])
     low, high = min([*ends, Decimal(0)]), max([*ends, Decimal(0)])
-    rows = [_group(g, paid, low, high) for g in told]
+    rows = [_group(g, paid, low, high, chinese) for g in told]
     return {
         "id": f"segment-{number}", "by": segment["by"], "paid": paid, "caption": caption, "unit": _unit(measures[0]["unit"]) if paid else None, "rows": rows,
-        "rest": _group(_together(rest, paid), paid, None, None) if rest else None, "rest_name": say("more-groups", n=count(len(rest))),
+        "rest": _group(_together(rest, paid), paid, None, None, {}) if rest else None, "rest_name": say("more-groups", n=count(len(rest))),
         "others": int(segment["others"]), "few": any(r["few"] for r in rows),
     }  # fmt: skip
 
@@ -168,11 +169,12 @@ def _together(groups: Sequence[Mapping[str, Any]], paid: bool) -> dict[str, Any]
     return summed | {"value": None} | {k: str(sum(Decimal(g[k] or 0) for g in groups)) if paid else None for k in ("before", "after", "change")}
 
 
-def _group(g: Mapping[str, Any], paid: bool, low: Decimal | None, high: Decimal | None) -> dict[str, Any]:
+def _group(g: Mapping[str, Any], paid: bool, low: Decimal | None, high: Decimal | None, chinese: Mapping[str, str]) -> dict[str, Any]:
     change = Decimal(g["change"] or 0)
     spans_of = [(Decimal(0), change)] if paid else [(Decimal(0), Decimal(-g["less_allowed"])), (Decimal(0), Decimal(g["more_allowed"]))]
     return {
-        "value": g["value"], "rows": count(g["rows"]), "few": 0 < g["rows"] < FEW, "changed": count(g["changed"]), "share": share(g["changed"], g["rows"]),
+        "value": None if g["value"] is None else Both(g["value"], chinese.get(g["value"], g["value"])),
+        "rows": count(g["rows"]), "few": 0 < g["rows"] < FEW, "changed": count(g["changed"]), "share": share(g["changed"], g["rows"]),
         "more": count(g["more_allowed"]), "less": count(g["less_allowed"]),
         "before": amount(Decimal(g["before"] or 0)) if paid else None, "after": amount(Decimal(g["after"] or 0)) if paid else None,
         "change": amount(change, True) if paid else count(g["more_allowed"] - g["less_allowed"], True),

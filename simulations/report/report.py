@@ -45,7 +45,7 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "flow": charts.flow(cells, movement.present(cells), OUTCOMES, "flow-caption") if cells else "",
         "balance": movement.balance(cells),
         "measures": [movement.measure(m, i) for i, m in enumerate(summary["measures"])],
-        "segments": [movement.segment(s, i, summary["measures"]) for i, s in enumerate(summary["segments"])],
+        "segments": [movement.segment(s, i, summary["measures"], summary["labels"]) for i, s in enumerate(summary["segments"])],
         "waterfalls": movement.waterfalls(summary, cells),
         "method": say("causes-shapley" if summary["attribution"]["method"] == "shapley" else "causes-sequence"),
         "rules": [_rule(r, summary) for r in sorted(summary["rules"], key=lambda r: -(r["newly"] + r["no_longer"])) if r["newly"] or r["no_longer"]],

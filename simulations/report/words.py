@@ -241,7 +241,8 @@ WORDS = {
         "使用上述两个版本、样本和随机种子再次模拟即可。摘要值可核对输入是否一致；输入一致时，所有文件逐字节相同。清单见本报告旁的 manifest.json。",
     ),
     "exact": Both(
-        "All amounts are exact decimals, never rounded; only the labels of axes are shortened.", "所有金额均为精确小数，未经舍入；仅坐标轴标签为简写。"
+        "All amounts are exact decimals, never rounded; only the labels of axes and large numbers at the top are shortened.",
+        "所有金额均为精确小数，未经舍入；仅坐标轴标签与顶部的大数字为简写。",
     ),
     "no-network": Both(
         "This page is one file. It loads nothing from elsewhere and sends nothing anywhere.", "本页为单个文件，不加载任何外部内容，也不发送任何数据。"

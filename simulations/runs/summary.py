@@ -153,14 +153,17 @@ def _unknown_rules(counted: Tally, totals: Mapping[str, Any]) -> list[dict[str, 
     return [r for r in found if r["before"] or r["after"]]
 
 
-def labels(*policies: Policy) -> dict[str, dict[str, str | None]]:
-    """What rule files say about their facts, parameters and outputs, for people who do not know the names."""
-    found: dict[str, dict[str, str | None]] = {}
+def labels(*policies: Policy) -> dict[str, dict[str, Any]]:
+    """What rule files say about their facts, parameters and outputs, for people who do not know the names; `values`: the Chinese names of a fact's values."""
+    found: dict[str, dict[str, Any]] = {}
     for policy in policies:
         for part in (policy.model.facts, policy.model.parameters, policy.model.outputs):
             for name, spec in part.items():
                 if spec.zh or spec.note:
                     found[name] = {"en": spec.note, "zh": spec.zh}
+        for name, fact in policy.model.facts.items():
+            if fact.values_zh:
+                found.setdefault(name, {"en": None, "zh": None})["values"] = fact.values_zh
     return found
 
 
