@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -12,7 +11,7 @@ import msgspec
 
 from api.limits import JSON_DEPTH
 from api.problems import Problem, bad_request
-from engine.facts import Exponent
+from engine.facts import json_number
 
 
 class Ask(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -81,13 +80,8 @@ _NESTING = frozenset([dict, list, Change])
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-def _number(text: str) -> Decimal | Exponent:
-    """The exact decimal of a JSON number; one with an exponent is left to the facts' types, which refuse it with its place."""
-    return Exponent(text) if "e" in text or "E" in text else Decimal(text)
-
-
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind, float_hook=_number) for kind in (Ask, Item, Batch, WhatIf, Simulate, Remedy)
+    kind: msgspec.json.Decoder(kind, float_hook=json_number) for kind in (Ask, Item, Batch, WhatIf, Simulate, Remedy)
 }
 
 

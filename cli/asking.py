@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,10 @@ from cli.common import as_instant, find, load, now, say, split
 from cli.paint import answer as paint_answer
 from engine.cases import flat
 from engine.clock import instant
+from engine.facts import json_number
 from engine.source import parse
 
-
-def _number(text: str) -> Decimal | str:
-    """The exact decimal of a JSON number; one with an exponent stays text, which the facts' types refuse."""
-    return text if "e" in text.lower() else Decimal(text)
-
-
-_decode = msgspec.json.Decoder(float_hook=_number).decode
+_decode = msgspec.json.Decoder(float_hook=json_number).decode
 
 
 def add(commands: Any) -> None:
@@ -45,7 +39,7 @@ def read_facts(options: argparse.Namespace) -> dict[str, Any]:
     if options.facts:
         raw = sys.stdin.buffer.read() if options.facts == "-" else Path(options.facts).read_bytes()
         try:
-            data = json.loads(raw, object_pairs_hook=_once, parse_float=_number)
+            data = json.loads(raw, object_pairs_hook=_once, parse_float=json_number)
         except json.JSONDecodeError as error:
             if options.facts.endswith(".json"):
                 raise ValueError(f"{options.facts}: this is not JSON: {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from cli import paint
 from cli.asking import read_facts
 from cli.common import as_instant, find, load, now, say, split
 from engine.clock import instant
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from proofs.remedy import Remedies
 
 # the proof reading is imported where it is used: the solver is large, and every command would wait for it
-LANGUAGES = ("en", "zh")
 
 
 def add(commands: Any) -> None:
@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
     remedy.add_argument("--known-at", metavar="DATE", help="only versions released by then")
     remedy.add_argument("--limit", type=int, default=3, metavar="N", help="at most so many alternatives (default: 3)")
     remedy.add_argument("--seconds", type=float, default=5.0, help="the limit of the search (default: 5)")
-    remedy.add_argument("--language", choices=LANGUAGES, help="one language only (default: both)")
+    remedy.add_argument("--language", choices=paint.LANGUAGES, help="one language only (default: both)")
     remedy.add_argument("--json", action="store_true")
     remedy.set_defaults(run=run_remedy)
 
@@ -123,7 +123,7 @@ def run_remedy(options: argparse.Namespace) -> int:
     if options.json:
         say(found.as_json())
     else:
-        _advise(found, (options.language,) if options.language else LANGUAGES)
+        _advise(found, paint.languages(options.language))
     return 0 if found.status in ("passes", "possible") else 1
 
 

@@ -111,9 +111,8 @@ class _Points:
 def _changed(panel: Panel, before: Reading, after: Reading) -> str:
     """The query of the cases that are answered differently: case_id, and the amounts of the measures as b0, a0, …"""
     policies = {"base": before.policy, "new": after.policy}
-    schema = ibis.schema({name: ibis.backends.sql.datatypes.DuckDBType.from_string(t) for name, t in panel.columns.items()})
     wanted = query.Wanted(codes=True)
-    asked = sql_of(query.read(ibis.table(schema, name=POPULATION), policies, panel.profile, panel.task.as_of, panel.task.uses, wanted))
+    asked = sql_of(query.read(ibis.table(panel.schema(), name=POPULATION), policies, panel.profile, panel.task.as_of, panel.task.uses, wanted))
     differs = []
     effects = [{r.code: r.effect for r in query.told_rules(p) if r.effect in ("deny", "review", "warn")} for p in policies.values()]
     for code in dict.fromkeys([*effects[0], *effects[1]]):

@@ -60,6 +60,11 @@ def as_number(raw: Any, t: NumberType) -> int | Decimal:
     return number_reader(t)(text)
 
 
+def json_number(text: str) -> Decimal | Exponent:
+    """The exact decimal of a JSON number; one with an exponent is left to the facts' types, which refuse it with its place."""
+    return Exponent(text) if "e" in text or "E" in text else Decimal(text)
+
+
 def _is_text(raw: Any) -> bool:
     return isinstance(raw, str) and not isinstance(raw, Exponent)
 

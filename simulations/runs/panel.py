@@ -49,7 +49,7 @@ class Panel:
 
         Raises NotCovered.
         """
-        table = ibis.table(self._schema(), name=POPULATION)
+        table = ibis.table(self.schema(), name=POPULATION)
         wanted = reading.Wanted(rules, tuple(dict.fromkeys(m.output for m in self.task.measures)), codes=True)
         answers = reading.read(table, dict(versions), self.profile, self.task.as_of, self.task.uses, wanted)
         if self.cluster is None:
@@ -85,15 +85,16 @@ class Panel:
         return sorted(found, key=lambda row: str(row[CASE_ID]))
 
     def instant(self, row: Mapping[str, Any]) -> datetime:
-        """The instant of one case: its own, or that of the run. Raises PolicyError where there is none."""
+        """The instant of one case: that of the run, else its own. Raises PolicyError where there is none."""
+        if self.task.as_of is not None:
+            return self.task.as_of
         own = row.get(AS_OF)
-        if own is not None:
-            return own.replace(tzinfo=SHANGHAI)  # type: ignore[no-any-return]
-        if self.task.as_of is None:
+        if own is None:
             raise PolicyError(f"the case `{row[CASE_ID]}` has no instant; give as_of for the run")
-        return self.task.as_of
+        return own.replace(tzinfo=SHANGHAI)  # type: ignore[no-any-return]
 
-    def _schema(self) -> ibis.Schema:
+    def schema(self) -> ibis.Schema:
+        """The columns of the population, as Ibis types."""
         return ibis.schema({name: ibis.backends.sql.datatypes.DuckDBType.from_string(t) for name, t in self.columns.items()})
 
 

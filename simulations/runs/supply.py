@@ -8,7 +8,6 @@ from pathlib import Path
 from engine.errors import PolicyError, nearest
 from engine.functions import to_date
 from simulations.population import mapping, population
-from simulations.population.columns import AS_OF
 from simulations.runs.cluster import Cluster
 from simulations.runs.database import Database, told
 from simulations.runs.declared import declared
@@ -36,9 +35,6 @@ def staged(wanted: Task, database: Database, folder: Path) -> tuple[Panel, Told]
         generated(wanted, database, Path(source))
     with database.watched():
         found = population.read(source, policy, chosen, database.connection, folder, POPULATION)
-    if wanted.as_of is not None and found.profile.has_as_of:  # the instant of the run stands instead of those of the rows
-        database.run(f"ALTER VIEW {POPULATION} RENAME TO {POPULATION}_with_instants")
-        database.run(f"CREATE TEMP VIEW {POPULATION} AS SELECT * EXCLUDE ({AS_OF}) FROM {POPULATION}_with_instants")
     columns = database.columns(POPULATION)
     need_instant(wanted, columns)
     cluster = Cluster(folder, database) if wanted.order.on == "spark" else None
